@@ -1,0 +1,50 @@
+# Needs python3 and make, nothing else: everything is installed into .venv, again whenever pyproject.toml changes.
+
+PYTHON ?= python3
+PIP = .venv/bin/python -m pip -qq --disable-pip-version-check
+RUN = .venv/bin/python -m
+
+.PHONY: demo test test-all lint bench clean
+.NOTPARALLEL:
+
+demo: .venv/.installed
+	@.venv/bin/steepest demo
+
+test: lint
+	$(RUN) pytest
+
+test-all: lint
+	$(RUN) pytest -m ""
+
+lint: .venv/.installed-test
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+	$(RUN) mypy
+
+# Scripts whose name begins with an underscore are helpers.
+bench: .venv/.installed-test
+	@set -e; for script in bench/[!_]*.py; do echo; echo "== $$script"; .venv/bin/python "$$script"; done
+
+clean:
+	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/.installed: pyproject.toml | .venv/bin/pip
+	@echo "installing steepest into .venv"
+	@$(PIP) install --editable .
+	@touch $@
+
+.venv/.installed-test: pyproject.toml | .venv/bin/pip
+	@echo "installing steepest and what its tests need into .venv"
+	@$(PIP) install --editable '.[test]'
+	@touch .venv/.installed $@
+
+# Debian ships venv without pip's installer; a pip of the system can then put one in.
+.venv/bin/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "steepest needs Python 3.11 or newer: install one and run 'make PYTHON=python3.11 ...'." >&2; exit 1; }
+	@$(PYTHON) -m venv .venv >/dev/null 2>&1 || \
+		{ rm -rf .venv && $(PYTHON) -m venv --without-pip .venv && \
+		$(PYTHON) -m pip --python .venv/bin/python install pip; } >/dev/null 2>&1 || \
+		{ rm -rf .venv; echo "$(PYTHON) cannot make a virtual environment: install its venv module" \
+		"(Debian, Ubuntu: apt install python3-venv) and run make again." >&2; exit 1; }

@@ -1,0 +1,167 @@
+"""The rows that a fit uses: screened, in file order or in random order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from itertools import accumulate
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steepest.data.order import WINDOW, unit_order, window_permutation
+from steepest.data.source import Block, Source, blocks, cut, recut
+from steepest.errors import DataError
+
+
+@dataclass
+class _Count:
+    dropped: int = 0
+    by_column: dict[str, int] = field(default_factory=dict)
+    used: int = 0
+
+
+class Reader:
+    """Passes and mini-batches over a selected source; rows that are not used are marked dead.
+
+    `condition` (of `where`) gives a bool array (rows,) for a Block that may hold NaN: its false rows are neither
+    checked nor counted. Then a row with NaN in a column is dropped and counted, and an infinite value in a row that
+    is left raises DataError. `weight` gives a float64 array (rows,), read on live rows: zero drops the row uncounted,
+    a negative or non-finite weight raises DataError.
+
+    After the first complete full pass: `used` is the number of live rows (N), `dropped` the number of rows left out
+    for a missing value, `dropped_by_column` how many of them each column lacks. `rows_read` may be set on resume.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        condition: Callable[[Block], NDArray[np.bool_]] | None = None,
+        weight: Callable[[Block], NDArray[np.float64]] | None = None,
+    ) -> None:
+        self.source = source
+        self.rows = source.rows
+        self.rows_read = 0
+        self.used = 0
+        self.dropped = 0
+        self.dropped_by_column: dict[str, int] = {}
+        self._condition = condition
+        self._weight = weight
+        self._dirty: frozenset[int] | None = None  # first rows of the blocks with dead rows; None: not known yet
+
+    @property
+    def passes(self) -> float:
+        """Rows read so far, by passes and batches, divided by the rows there are."""
+        return self.rows_read / self.rows
+
+    def full(self) -> Iterator[Block]:
+        """One full pass in file order, in blocks on the grid of addition (see `steepest.data.source.blocks`).
+
+        The first complete pass finds `used` and `dropped`; later ones screen only the blocks that hold dead rows.
+        Raises DataError where a row cannot be used, or no row is left.
+        """
+        count = _Count()
+        dirty = set()
+        for block in blocks(self.source):
+            if self._dirty is None or block.first_row in self._dirty:
+                block = self._screen(block, count)
+                if block.live is not None:
+                    dirty.add(block.first_row)
+            self.rows_read += block.rows
+            yield block
+        if self._dirty is None:
+            if not count.used:
+                raise self._nothing_left(count)
+            self.used, self.dropped, self.dropped_by_column = count.used, count.dropped, count.by_column
+            self._dirty = frozenset(dirty)
+
+    def batches(self, size: int, *, seed: int, shuffle: bool, epoch: int, skip: int = 0) -> Iterator[Block]:
+        """One epoch of mini-batches: `size` consecutive rows of the order each, the last one shorter.
+
+        `first_row` is the position in the order; dead rows are part of a batch, so it may hold no live row. `skip`
+        leaves out the first batches, reading only the window in which the next one begins.
+        """
+        start = skip * size
+        if not shuffle:
+            order: Iterable[int] = range(len(self.source.units))
+            stream = self._stream(order, start)
+        else:
+            order = map(int, unit_order(seed, epoch, len(self.source.units)))
+            stream = self._windows(order, seed, epoch, start)
+        for batch in recut(stream, self.rows - start, size, size):
+            self.rows_read += batch.rows
+            yield batch
+
+    def _stream(self, order: Iterable[int], start: int) -> Iterator[Block]:
+        """The units in this order, from row `start` of the stream on, screened; `first_row` counts in the stream."""
+        first_rows = list(accumulate(self.source.units, initial=0))
+        at = 0
+        for unit in order:
+            rows = self.source.units[unit]
+            if rows and at + rows > start:
+                block = Block(first_rows[unit], rows, self.source.read(unit))
+                if self._dirty is None or self._dirty:  # before the order hides the number of a row
+                    block = self._screen(block, _Count())
+                yield cut(replace(block, first_row=at), max(start - at, 0), rows)
+            at += rows
+
+    def _windows(self, order: Iterable[int], seed: int, epoch: int, start: int) -> Iterator[Block]:
+        """The windows of the stream, each permuted, from row `start` of the order on."""
+        first = start // WINDOW * WINDOW
+        for window in recut(self._stream(order, first), self.rows - first, WINDOW, WINDOW):
+            permutation = window_permutation(seed, epoch, window.first_row // WINDOW, window.rows)
+            columns = {name: column.take(permutation, axis=0) for name, column in window.columns.items()}
+            live = None if window.live is None else window.live.take(permutation)
+            shuffled = Block(window.first_row, window.rows, columns, live)
+            yield cut(shuffled, max(start - window.first_row, 0), window.rows)
+
+    def _screen(self, block: Block, count: _Count) -> Block:
+        """The block with its dead rows marked."""
+        wanted = None if self._condition is None else self._condition(block)
+        live = np.ones(block.rows, np.bool_) if wanted is None else wanted.copy()
+        odd = {name: column for name, column in block.columns.items() if not np.isfinite(column).all()}
+        missing = np.zeros(block.rows, np.bool_)
+        for name, column in odd.items():
+            here = _by_row(np.isnan(column)) & live
+            missing |= here
+            if number := int(here.sum()):
+                count.by_column[name] = count.by_column.get(name, 0) + number
+        count.dropped += int(missing.sum())
+        live &= ~missing
+        self._refuse_infinite(block, odd, live)
+        if self._weight is not None:
+            live &= self._weighted(block, live, self._weight(replace(block, live=live)))
+        used = int(live.sum())
+        count.used += used
+        return replace(block, live=None if used == block.rows else live)
+
+    def _refuse_infinite(self, block: Block, odd: dict[str, NDArray[np.float64]], live: NDArray[np.bool_]) -> None:
+        infinite = {name: _by_row(np.isinf(column)) & live for name, column in odd.items()}
+        first = {name: int(rows.argmax()) for name, rows in infinite.items() if rows.any()}
+        if first:
+            name = min(first, key=lambda name: first[name])
+            values = np.atleast_1d(odd[name][first[name]])
+            value = values[np.isinf(values)][0]
+            place = self.source.locate(block.first_row + first[name])
+            raise DataError(f"{value:g} in column {name!r} at {place}; mend the value, or leave the row out by where")
+
+    def _weighted(self, block: Block, live: NDArray[np.bool_], weight: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Which rows weigh something."""
+        wrong = live & ~(np.isfinite(weight) & (weight >= 0))
+        if wrong.any():
+            row = int(wrong.argmax())
+            place = self.source.locate(block.first_row + row)
+            raise DataError(f"the weight is {weight[row]:g} at {place}; weights must be finite and not negative")
+        positive: NDArray[np.bool_] = weight > 0
+        return positive
+
+    def _nothing_left(self, count: _Count) -> DataError:
+        lacking = ", ".join(f"{name!r} {number:,}" for name, number in count.by_column.items())
+        why = f"{count.dropped:,} lack a value (by column: {lacking})" if count.dropped else "none is wanted"
+        return DataError(f"no row of {self.source.name} is left to fit: of {self.rows:,} rows {why}")
+
+
+def _by_row(flags: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """One flag a row, of (rows,) or (rows, q)."""
+    return flags if flags.ndim == 1 else np.asarray(flags.any(axis=1))

@@ -1,0 +1,1 @@
+"""Text <-> mathematics: formulas, programs, derivatives. Knows no data."""

@@ -1,0 +1,1 @@
+"""Program + rows -> sums."""

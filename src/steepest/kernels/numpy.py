@@ -1,0 +1,119 @@
+"""The reference kernel: rows and parameters -> sums, tile by tile, in NumPy.
+
+It is the oracle that faster kernels are tested against and the home of rare functions. Sums never call BLAS, so that
+they have the same bits for any number of threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from ..data.source import TILE, Block
+from ..formula.evaluate import Evaluator
+from ..formula.objective import Item, RowSums
+from ..types import Array, Total
+
+
+class NumpyKernel:
+    """(theta, block) -> the Total of each tile of the block."""
+
+    def __init__(self, rows: RowSums) -> None:
+        self.rows = rows
+        places = {name: place if width else place.start for (name, place), width in zip(
+            rows.layout.slices.items(), rows.layout.widths, strict=True
+        )}  # fmt: skip
+        self._evaluate = Evaluator(rows.graph, rows.outputs, rows.columns_used, places)
+        self._index = {node: i for i, node in enumerate(rows.outputs)}
+
+    def total(self, theta: Array, block: Block, before: Total | None = None) -> Total:
+        """Sums over a block, added to `before` tile after tile."""
+        for tile in self.tiles(theta, block):
+            before = tile if before is None else before + tile
+        assert before is not None
+        return before
+
+    def tiles(self, theta: Array, block: Block) -> Iterator[Total]:
+        """The Total of each tile, in order."""
+        with np.errstate(all="ignore"):
+            prepared = self._evaluate.prepare(theta)
+            for start, rows, columns in live_tiles(block):
+                yield self._sum(self._evaluate.rows(prepared, columns), rows, block, start)
+
+    def column_tiles(self, theta: Array, block: Block) -> Iterator[Array]:
+        """The columns of each tile's live rows side by side, (rows, width): what a QR factors."""
+        with np.errstate(all="ignore"):
+            prepared = self._evaluate.prepare(theta)
+            for _, rows, columns in live_tiles(block):
+                values = self._evaluate.rows(prepared, columns)
+                yield np.hstack([self._item(item, values, rows) for item in self.rows.columns])
+
+    def columns(self, theta: Array, block: Block) -> Array:
+        """The same for a whole block."""
+        return np.vstack(list(self.column_tiles(theta, block)))
+
+    def _sum(self, values: list[Array], rows: int, block: Block, start: int) -> Total:
+        spec = self.rows
+        sums = [self._reduce(item, values, rows) for item in spec.sums]
+        if spec.columns:
+            side = np.hstack([self._item(item, values, rows) for item in spec.columns])
+            sums.append(_products(side, side))
+        sums += [_products(self._item(a, values, rows), self._item(b, values, rows)) for a, b in spec.crosses]
+        flat = np.concatenate([s.ravel() for s in sums])
+        weight = float(rows)
+        if spec.weight is not None:
+            weight = float(_sum(values[self._index[spec.weight]], rows))
+        bad = None if np.isfinite(flat).all() else self._first_bad(values, rows, block, start)
+        return Total(rows, weight, bad, flat)
+
+    def _reduce(self, item: Item, values: list[Array], rows: int) -> Array:
+        total = np.zeros(item.width)
+        for node, matrix in item.terms:
+            factor = values[self._index[node]]
+            if matrix is None:
+                total += _sum(factor, rows)
+            else:
+                total += np.einsum("i,ij->j", np.broadcast_to(factor, (rows,)), values[self._index[matrix]])
+        return total
+
+    def _item(self, item: Item, values: list[Array], rows: int) -> Array:
+        total = np.zeros((rows, item.width))
+        for node, matrix in item.terms:
+            factor = np.broadcast_to(values[self._index[node]], (rows,))[:, None]
+            total += factor if matrix is None else factor * values[self._index[matrix]]
+        return total
+
+    def _first_bad(self, values: list[Array], rows: int, block: Block, start: int) -> int | None:
+        """The first global row of a tile whose values are not all finite; the tile's first if only their sum is not."""
+        good = np.ones(rows, dtype=bool)
+        for value in values:
+            if np.ndim(value) == 1 and np.size(value) == rows:
+                good &= np.isfinite(value)
+            elif np.ndim(value) == 0:
+                good &= bool(np.isfinite(value))
+        at = int(np.argmin(good)) if not good.all() else 0
+        if block.live is not None:
+            at = int(np.flatnonzero(block.live[start : start + TILE])[at])
+        return block.first_row + start + at
+
+
+def live_tiles(block: Block) -> Iterator[tuple[int, int, Mapping[str, Array]]]:
+    """(first row within the block, live rows, their columns) of every tile that has a live row or is the only one."""
+    for start in range(0, max(block.rows, 1), TILE):
+        stop = min(start + TILE, block.rows)
+        live = None if block.live is None else block.live[start:stop]
+        if live is None or live.all():
+            whole = stop - start == block.rows
+            yield start, stop - start, block.columns if whole else {n: c[start:stop] for n, c in block.columns.items()}
+        else:
+            yield start, int(live.sum()), {n: c[start:stop][live] for n, c in block.columns.items()}
+
+
+def _sum(value: Array, rows: int) -> float:
+    return float(np.add.reduce(value)) if np.ndim(value) else float(value) * rows
+
+
+def _products(left: Array, right: Array) -> Array:
+    """leftᵀ right without BLAS."""
+    return np.einsum("ki,kj->ij", left, right)

@@ -1,0 +1,1 @@
+"""Evaluation -> step. A method is a pure pair: `init(theta)` and `update(evaluation, state, theta, step)`."""

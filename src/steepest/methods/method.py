@@ -1,0 +1,33 @@
+"""What a method is: the protocol, and the state of the two kinds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ..types import Array, Evaluation, Need
+
+
+@dataclass(frozen=True)
+class State:
+    """`accepted`: whether the point that was just evaluated is a step (a rejected trial is not).
+
+    `stalled` is the sentence that says why no further step is possible, "" while one is. `memory` is the method's own.
+    """
+
+    accepted: bool = True
+    stalled: str = ""
+    memory: Any = None
+
+
+class Method(Protocol):
+    """`need` is what a pass must deliver; `name` is what people see."""
+
+    name: str
+    need: Need
+
+    def init(self, theta: Array) -> State:
+        """The state before the first evaluation."""
+
+    def update(self, evaluation: Evaluation, state: State, theta: Array, step: int, epoch: int) -> tuple[Array, State]:
+        """The point to evaluate next. `step` counts from 1: the update that is being made; `epoch` from 0."""

@@ -1,0 +1,190 @@
+"""Gauss-Newton and Newton: one trust region, two curvatures.
+
+`gauss-newton` takes JᵀWJ + ∂²penalty: the method of Levenberg and Marquardt in Moré's form (The Levenberg-Marquardt
+algorithm, 1978): Marquardt's scaling by the norms of the Jacobian's columns, the damping chosen so that the step keeps
+within a radius in which the model has proved right. `newton` takes the exact Hessian, whose negative eigenvalues the
+same equation handles (Moré and Sorensen 1983). The step comes from the spectrum of the scaled curvature.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..types import Array, Evaluation, Need
+from .method import State
+
+U = float(np.finfo(float).eps)
+FIRST_RADIUS = 100.0  # times the length of the scaled start (MINPACK's factor)
+NOISE = 16.0 * U  # relative rounding of a loss: differences below it say nothing
+MAX_NOISY = 6  # steps that the noise hides before the method gives up
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """Eigenvalues (ascending) and vectors of the scaled curvature D⁻¹HD⁻¹; `slope` are the coordinates of D⁻¹g."""
+
+    scale: Array
+    values: Array
+    vectors: Array
+    slope: Array
+
+    def step(self, damping: float = 0.0, keep: Array | None = None) -> Array:
+        """-(H + damping·D²)⁺ g; `keep` leaves directions out."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            along = -self.slope / (self.values + damping)
+        along = np.where(np.isfinite(along), along, 0.0)
+        if keep is not None:
+            along = np.where(keep, along, 0.0)
+        return np.asarray(self.vectors @ along / self.scale)
+
+
+def spectrum(curvature: Array, slope: Array, factor: Array | None = None, scale: Array | None = None) -> Spectrum:
+    """The spectrum of a curvature scaled to a unit diagonal.
+
+    `factor`, where there is one, is R of [√W J, √W r] = Q [R q; 0 ρ]: its singular values carry twice the digits.
+    """
+    if scale is None:
+        scale = unit_scale(curvature)
+    if factor is None:
+        values, vectors = np.linalg.eigh(curvature / np.outer(scale, scale))
+        return Spectrum(scale, values, vectors, vectors.T @ (slope / scale))
+    p = len(slope)
+    left, singular, right = np.linalg.svd(factor[:p, :p] / scale)
+    order = np.arange(p)[::-1]
+    coordinates = -(left.T @ factor[:p, p]) * singular
+    return Spectrum(scale, singular[order] ** 2, right.T[:, order], coordinates[order])
+
+
+def restrict(factor: Array | None, free: np.ndarray) -> Array | None:
+    """The factor of some of the columns."""
+    if factor is None or free.all():
+        return factor
+    kept = np.linalg.qr(factor[:, np.append(free, True)], mode="r")
+    return np.asarray(kept)
+
+
+def unit_scale(curvature: Array) -> Array:
+    """D = √|diagonal|, 1 where that is zero."""
+    diagonal = np.sqrt(np.abs(np.diag(curvature)))
+    return np.where((diagonal > 0) & np.isfinite(diagonal), diagonal, 1.0)
+
+
+@dataclass(frozen=True)
+class Memory:
+    """The accepted point and the region around it."""
+
+    theta: Array
+    evaluation: Evaluation
+    radius: float
+    predicted: float
+    scale: Array
+    noisy: int = 0
+    newton: bool = False  # the trial is the full step
+
+
+@dataclass(frozen=True)
+class TrustRegion:
+    """`gauss-newton` with Need.NORMAL, `newton` with Need.HESSIAN; `lower` and `upper` bound theta."""
+
+    name: str
+    need: Need
+    lower: Array
+    upper: Array
+
+    def init(self, theta: Array) -> State:
+        """Nothing accepted yet."""
+        return State(memory=None)
+
+    def update(self, evaluation: Evaluation, state: State, theta: Array, step: int, epoch: int) -> tuple[Array, State]:
+        """Accept or reject the trial by the ratio of the actual to the predicted fall; propose the next."""
+        memory: Memory | None = state.memory
+        if memory is None:
+            assert evaluation.curvature is not None
+            scale = unit_scale(evaluation.curvature)
+            length = float(np.linalg.norm(scale * theta))
+            return self._propose(Memory(theta, evaluation, FIRST_RADIUS * (length or 1.0), 0.0, scale), True)
+        length = float(np.linalg.norm(memory.scale * (theta - memory.theta)))
+        noise = NOISE * abs(memory.evaluation.total)
+        fall = memory.evaluation.total - evaluation.total if evaluation.finite else -np.inf
+        ratio = fall / memory.predicted if memory.predicted > 0 else -np.inf
+        hidden = memory.predicted <= noise and fall >= -noise
+        if not hidden and not ratio > 1e-4:
+            radius = length * (0.1 if not np.isfinite(fall) else 0.25)
+            floor = U * max(float(np.linalg.norm(memory.scale * memory.theta)), 1e-300)
+            if radius <= floor or memory.predicted <= 0:
+                return memory.theta, State(False, "no step, however small, lowers the loss any further", memory)
+            return self._propose(
+                Memory(memory.theta, memory.evaluation, radius, 0.0, memory.scale, memory.noisy), False
+            )
+        radius = memory.radius
+        if not hidden:
+            radius = length * 0.5 if ratio < 0.25 else max(radius, 2.0 * length) if ratio > 0.75 else radius
+        assert evaluation.curvature is not None
+        scale = np.maximum(memory.scale, unit_scale(evaluation.curvature)) if self.need is Need.NORMAL else memory.scale
+        if hidden and memory.noisy >= MAX_NOISY:
+            return theta, State(
+                True, "rounding hides any further fall of the loss", Memory(theta, evaluation, radius, 0.0, scale)
+            )
+        return self._propose(Memory(theta, evaluation, radius, 0.0, scale, memory.noisy + 1 if hidden else 0), True)
+
+    def _propose(self, memory: Memory, accepted: bool) -> tuple[Array, State]:
+        """The minimum of the quadratic model within the radius, on the parameters that no bound holds."""
+        evaluation, theta = memory.evaluation, memory.theta
+        slope, curvature = evaluation.slope, evaluation.curvature
+        assert curvature is not None
+        free = ~held(theta, slope, self.lower, self.upper)
+        if not free.any():
+            return theta, State(accepted, "every parameter is held at a bound", memory)
+        factor = restrict(evaluation.factor, free)
+        parts = spectrum(curvature[np.ix_(free, free)], slope[free], factor, memory.scale[free])
+        step = np.zeros_like(theta)
+        step[free] = constrained_step(parts, memory.radius)
+        trial = np.clip(theta + step, self.lower, self.upper)
+        moved = trial - theta
+        predicted = -float(slope @ moved + 0.5 * moved @ curvature @ moved)
+        stalled = "" if moved.any() else "the gradient is zero to rounding"
+        return trial, State(
+            accepted, stalled, Memory(theta, evaluation, memory.radius, predicted, memory.scale, memory.noisy)
+        )
+
+
+def held(theta: Array, slope: Array, lower: Array, upper: Array) -> np.ndarray:
+    """Which parameters stand at a bound that the descent pushes against."""
+    return np.asarray(((theta <= lower) & (slope > 0)) | ((theta >= upper) & (slope < 0)))
+
+
+def constrained_step(parts: Spectrum, radius: float) -> Array:
+    """argmin of the model with ‖D·step‖ ≤ radius: the full step where it fits, else the damping by secular equation."""
+    values, slope = parts.values, parts.slope
+    lowest = float(values[0])
+    tiny = len(values) * U * max(abs(float(values[-1])), abs(lowest), 1e-300)
+    if lowest > tiny or (lowest >= -tiny and np.all(np.abs(slope[values <= tiny]) <= U * np.linalg.norm(slope))):
+        full = parts.step(0.0, values > tiny)
+        if np.linalg.norm(parts.scale * full) <= radius:
+            return full
+    # ‖(Λ + λ)⁻¹ s‖ = radius for λ > max(0, -lowest): bisection on a monotone function, in logarithms
+    floor = max(0.0, -lowest)
+    low, high = floor, floor + float(np.linalg.norm(slope)) / radius + tiny
+
+    def length(damping: float) -> float:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return float(np.linalg.norm(slope / (values + damping)))
+
+    if lowest < -tiny and not length(floor + tiny) > radius:
+        # the hard case: the slope has no part along the most negative curvature; go along it to the edge
+        base = parts.vectors @ np.where(np.abs(values + floor) > tiny, -slope / (values + floor + tiny), 0.0)
+        rest = max(radius**2 - float(base @ base), 0.0) ** 0.5
+        edge = parts.vectors[:, 0] * rest
+        edge = edge if float(parts.slope[0]) <= 0 else -edge
+        return np.asarray((base + edge) / parts.scale)
+    for _ in range(200):
+        middle = 0.5 * (low + high)
+        if high - low <= 1e-3 * max(middle - floor, 1e-300) or not low < middle < high:
+            break
+        if length(middle) > radius:
+            low = middle
+        else:
+            high = middle
+    return parts.step(high)

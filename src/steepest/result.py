@@ -1,0 +1,436 @@
+"""The answers: Fit, Explanation, Function. Saved as JSON, never pickled."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .data.open import open_source
+from .errors import DataError, FitError
+from .formula.grammar import Formula, parse
+from .formula.printing import to_latex
+from .strategy import Guarantee
+from .surface import Surface
+from .types import Array, Need, Status
+from .uncertainty import quantile
+
+if TYPE_CHECKING:
+    import sympy
+
+Value = float | Array
+
+
+@dataclass(frozen=True)
+class Trace:
+    """The path of a run, a row for each step from the start on: `step` (m,), `loss` (m,) and `gradient_norm` (m,) of
+    the reduced objective (of the batch for mini-batches), `values` (m, p) in the order of `names`."""
+
+    step: Array
+    loss: Array
+    gradient_norm: Array
+    values: Array
+    names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.step)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What a run found, how sure that is, and why it stopped.
+
+    values, errors: by name; a vector parameter is an array; fixed ones stand in values only. errors and `covariance`
+    (p, p), in the flat order `free`, are None with a `reason` where they cannot be said.
+    loss: the reduced objective (mean of the row losses by default; of minimize and maximize the function itself);
+    total: sum of the weighted row losses + penalty; rss: Σ w·r²; rms: √(rss/N). rows: N used; dropped: left out for a
+    null, by column in `dropped_by_column`. passes: readings of all rows; steps: accepted updates; seconds: wall clock.
+    status: converged, stopped, diverged, unidentifiable or interrupted, with the sentence `message`.
+    """
+
+    values: dict[str, Value]
+    errors: dict[str, Value] | None
+    covariance: Array | None
+    free: tuple[str, ...]
+    loss: float
+    total: float
+    rss: float | None
+    rms: float | None
+    rows: int
+    dropped: int
+    passes: float
+    steps: int
+    seconds: float
+    status: Status
+    message: str
+    certificate: dict[str, Any]
+    formula: str
+    loss_name: str
+    method: str
+    why: str
+    seed: int
+    columns: tuple[str, ...] = ()
+    missing_start: tuple[str, ...] = ()
+    dropped_by_column: dict[str, int] = field(default_factory=dict)
+    reason: str = ""
+    degrees: int | None = None
+    notes: tuple[str, ...] = ()
+    reduce: str = "mean"
+    batch: int | None = None
+    rate: float | None = None
+    default_limit: bool = False
+    guarantee: Guarantee | None = None
+    trace: Trace | None = None
+    source: dict[str, Any] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    data: Any = field(default=None, repr=False, compare=False)
+
+    @property
+    def ok(self) -> bool:
+        """Whether the status is converged."""
+        return self.status is Status.CONVERGED
+
+    @property
+    def exit_status(self) -> int:
+        """What the command line exits with."""
+        if self.status is Status.INTERRUPTED:
+            return 130
+        return int(
+            self.status in (Status.DIVERGED, Status.UNIDENTIFIABLE)
+            or (self.status is Status.STOPPED and self.default_limit)
+        )
+
+    # use ---------------------------------------------------------------------------------------------------
+    def predict(self, data: Any, band: str | None = None) -> Array:
+        """The right-hand side of the formula for each row of a table, (rows,); NaN where a column is null.
+
+        `band` is not built yet. Raises DataError for a table that lacks a column.
+        """
+        if band is not None:
+            raise FitError("bands are not built yet; leave band out")
+        formula = parse(self.formula)
+        names = [n for n in formula.graph.names([formula.right]) if n not in self.values]
+        return evaluate_rows(formula, formula.right, data, self.values, names)
+
+    def interval(self, level: float = 0.95) -> dict[str, tuple[float, float]]:
+        """Confidence intervals by flat name, from the standard errors: Student's t with N - p degrees for squares, the
+        normal distribution for known sigma and likelihoods. Raises FitError where there are no errors."""
+        if self.covariance is None:
+            raise FitError(f"no intervals: {self.reason}")
+        width = quantile(level, self.degrees)
+        spread = np.sqrt(np.diag(self.covariance))
+        flat = self.flat_values()
+        return {
+            n: (flat[n] - width * s, flat[n] + width * s) for n, s in zip(self.free, map(float, spread), strict=True)
+        }
+
+    def flat_values(self) -> dict[str, float]:
+        """Every value by flat name: `B[0]`, `B[1]` for a vector B."""
+        return flatten(self.values)
+
+    def plot(self, path: str | os.PathLike[str]) -> str:
+        """Draw data, fit and residuals (of minimize: loss by step, where there is a trace) to a PNG or SVG file."""
+        from .report import plots
+
+        formula = parse(self.formula)
+        if formula.left is None:
+            if self.trace is None:
+                raise FitError("nothing to draw: run it with trace=True for the loss by step")
+            return plots.loss_by_step(path, {self.method: (self.trace.step, self.trace.loss)})
+        if self.data is None:
+            raise FitError("a loaded fit has no data to draw; fit again, or draw fit.predict(data) yourself")
+        left, right, abscissas = self._drawn(formula)
+        return plots.fit_and_residuals(path, abscissas, left, right, self.formula, self._named_left(formula))
+
+    def _drawn(self, formula: Formula) -> tuple[Array, Array, dict[str, Array]]:
+        """Left side, prediction, and the columns of the right side, over the rows without nulls."""
+        right = self.predict(self.data)
+        names = [n for n in self.columns if n in formula.names]
+        assert formula.left is not None
+        left = evaluate_rows(formula, formula.left, self.data, {}, [n for n in formula.graph.names([formula.left])])
+        source = open_source(self.data).select(names)
+        units = [source.read(i) for i in range(len(source.units))]
+        columns = {n: np.concatenate([u[n] for u in units]) for n in names}
+        used = np.isfinite(left) & np.isfinite(right)
+        right_names = [n for n in formula.graph.names([formula.right]) if n in columns and columns[n].ndim == 1]
+        return left[used], right[used], {n: columns[n][used] for n in right_names}
+
+    @staticmethod
+    def _named_left(formula: Formula) -> str:
+        return formula.text.partition("=")[0].strip()
+
+    def latex(self) -> str:
+        """The formula in LaTeX."""
+        formula = parse(self.formula)
+        right = to_latex(formula.graph, formula.right)
+        return right if formula.left is None else f"{to_latex(formula.graph, formula.left)} = {right}"
+
+    def to_html(self, path: str | os.PathLike[str]) -> str:
+        """Not built yet."""
+        raise FitError("the HTML report is not built yet; use plot(path), text() or save(path)")
+
+    # text --------------------------------------------------------------------------------------------------
+    def text(self) -> str:
+        """The answer as plain text: formula, status, a table of values with errors, what was used."""
+        from .report.text import fit_text
+
+        return fit_text(self.as_dict(), self._table(), self._facts())
+
+    __str__ = text
+
+    def _table(self) -> list[tuple[str, float, float | None, tuple[float, float] | None]]:
+        intervals = self.interval() if self.covariance is not None else {}
+        errors = flatten(self.errors or {})
+        return [(n, v, errors.get(n), intervals.get(n)) for n, v in self.flat_values().items()]
+
+    def _facts(self) -> list[str]:
+        facts = []
+        if self.columns:
+            facts.append(f"data: {', '.join(self.columns)}; parameters: {', '.join(self.values) or 'none'}")
+        if self.dropped:
+            by = ", ".join(f"{n} {k:,}" for n, k in self.dropped_by_column.items())
+            facts.append(
+                f"{self.dropped:,} row{'s' * (self.dropped != 1)} left out for a missing value (by column: {by})"
+            )
+        if self.missing_start and self.missing_start == tuple(n for n in self.values if n in self.missing_start):
+            facts.append(f"no start was given for {', '.join(self.missing_start)}: began at 1")
+        if self.reason and self.values:
+            facts.append(f"no errors: {self.reason}")
+        return [*facts, *self.notes]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The fields of the JSON object that the command line prints; numbers that are not finite are None."""
+        plain = {
+            "values": {n: _plain(v) for n, v in self.values.items()},
+            "errors": None if self.errors is None else {n: _plain(v) for n, v in self.errors.items()},
+            "covariance": None if self.covariance is None else _plain(self.covariance),
+            "free": list(self.free),
+            **{name: _plain(getattr(self, name)) for name in ("loss", "total", "rss", "rms", "passes", "seconds")},
+            **{
+                name: getattr(self, name)
+                for name in ("rows", "dropped", "steps", "message", "method", "formula", "loss_name", "seed")
+            },
+            "status": str(self.status),
+            "certificate": {k: _plain(v) for k, v in self.certificate.items()},
+        }
+        return plain
+
+    def save(self, path: str | os.PathLike[str]) -> str:
+        """Write the fit as JSON; `steepest.load` reads it back."""
+        more = (
+            "columns",
+            "missing_start",
+            "dropped_by_column",
+            "reason",
+            "degrees",
+            "notes",
+            "reduce",
+            "batch",
+            "why",
+            "default_limit",
+            "source",
+            "versions",
+        )
+        saved = {"steepest": 1, **self.as_dict(), **{n: getattr(self, n) for n in more}, "rate": _plain(self.rate)}
+        if self.trace is not None:
+            t = self.trace
+            saved["trace"] = {
+                "names": t.names,
+                **{n: _plain(getattr(t, n)) for n in ("step", "loss", "gradient_norm", "values")},
+            }
+        target = Path(path)
+        partial = target.with_name(target.name + ".part")
+        try:
+            partial.write_text(json.dumps(saved, indent=1, allow_nan=False), encoding="utf-8")
+            partial.replace(target)
+        except OSError as error:
+            raise FitError(f"{target} cannot be written: {error.strerror}") from error
+        return str(target)
+
+
+def load(path: str | os.PathLike[str]) -> Fit:
+    """Read a fit that `Fit.save` wrote. Raises DataError for a file that is none."""
+    try:
+        saved = json.loads(Path(path).read_text(encoding="utf-8"))
+        return _loaded(saved)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{path} is no saved fit of steepest") from error
+
+
+def _loaded(saved: dict[str, Any]) -> Fit:
+    if saved.pop("steepest") != 1:
+        raise ValueError("another version")
+    trace = saved.pop("trace", None)
+    saved["status"] = Status(saved["status"])
+    saved["values"] = {n: _array(v) for n, v in saved["values"].items()}
+    saved["errors"] = None if saved["errors"] is None else {n: _array(v) for n, v in saved["errors"].items()}
+    saved["covariance"] = None if saved["covariance"] is None else np.array(saved["covariance"], dtype=float)
+    for name in ("free", "columns", "missing_start", "notes"):
+        saved[name] = tuple(saved[name])
+    for name in ("loss", "total"):
+        saved[name] = math.nan if saved[name] is None else saved[name]
+    if trace is not None:
+        arrays = {n: np.array(trace[n], dtype=float) for n in ("step", "loss", "gradient_norm", "values")}
+        saved["trace"] = Trace(**arrays, names=tuple(trace["names"]))
+    return Fit(**saved)
+
+
+class Function:
+    """Loss and gradient as a building block: `f(theta) -> (loss, gradient)` of the reduced objective.
+
+    theta: an array (p,) in the order of `names`, or a dict by name. The loss is a float, the gradient an array (p,).
+    A point where the formula is not finite gives what NumPy gives: inf or nan.
+    """
+
+    def __init__(self, surface: Surface) -> None:
+        self._surface = surface
+        self.names: tuple[str, ...] = surface.objective.layout.flat
+
+    def __call__(self, theta: Array | Sequence[float] | Mapping[str, float]) -> tuple[float, Array]:
+        evaluation = self._surface.at(self._theta(theta), Need.GRADIENT)
+        return evaluation.loss, evaluation.gradient * self._surface.objective.sign
+
+    def value(self, theta: Array | Sequence[float] | Mapping[str, float]) -> float:
+        """The loss alone."""
+        return self._surface.at(self._theta(theta), Need.VALUE).loss
+
+    def hessian(self, theta: Array | Sequence[float] | Mapping[str, float]) -> Array:
+        """The exact Hessian (p, p) of the reduced objective."""
+        objective = self._surface.objective
+        evaluation = self._surface.at(self._theta(theta), Need.HESSIAN)
+        assert evaluation.curvature is not None
+        if objective.reduce == "sum":
+            return evaluation.curvature
+        if objective.reduce == "mean":
+            return evaluation.curvature / evaluation.weight
+        slope, n, loss = evaluation.slope, evaluation.weight, evaluation.loss
+        return np.asarray(evaluation.curvature / (n * loss) - np.outer(slope, slope) / (n**2 * loss**3))
+
+    def _theta(self, theta: Array | Sequence[float] | Mapping[str, float]) -> Array:
+        if isinstance(theta, Mapping):
+            try:
+                theta = [float(theta[name]) for name in self.names]
+            except KeyError as error:
+                raise FitError(f"theta lacks {error.args[0]}; its names are {', '.join(self.names)}") from None
+        array = np.asarray(theta, dtype=np.float64)
+        if array.shape != (len(self.names),):
+            raise FitError(
+                f"theta has shape {array.shape}; {len(self.names)} numbers are needed: {', '.join(self.names)}"
+            )
+        return array
+
+
+class Derivatives(Mapping[Any, Any]):
+    """SymPy expressions by name, made when they are looked at."""
+
+    def __init__(self, keys: Sequence[Any], make: Callable[[Any], Any]) -> None:
+        self._keys, self._make = tuple(keys), make
+        self._made: dict[Any, Any] = {}
+
+    def __getitem__(self, key: Any) -> Any:
+        if key not in self._keys:
+            raise KeyError(key)
+        if key not in self._made:
+            self._made[key] = self._make(key)
+        return self._made[key]
+
+    def __iter__(self) -> Any:
+        return iter(self._keys)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What follows from a formula before anything runs; it prints itself.
+
+    gradient: `["a"]` -> SymPy expression of the derivative (of the row loss with data, else of the function or of the
+    right-hand side); hessian: `["a", "b"]`. `guarantees` by reduction ("sum", "mean") where data are given and the loss
+    is quadratic. `lines` of the program.
+    """
+
+    formula: str
+    roles: dict[str, str]
+    gradient: Mapping[str, sympy.Expr]
+    hessian: Mapping[tuple[str, str], sympy.Expr]
+    partials: dict[str, tuple[str, str]]  # name -> formula text, LaTeX
+    of: str
+    row_loss: str
+    quadratic: bool
+    guarantees: dict[str, Guarantee]
+    rates: tuple[str, ...]
+    program: tuple[str, ...]
+
+    def text(self) -> str:
+        """Roles, partial derivatives, structure, rates, program as plain text."""
+        from .report.text import explanation_text
+
+        return explanation_text(
+            self.formula, self.roles, self.of, self.row_loss, self.partials, self.quadratic, self.rates, self.program
+        )
+
+    __str__ = text
+
+    @cached_property
+    def latex(self) -> dict[str, str]:
+        """LaTeX of each partial derivative, by name."""
+        return {name: tex for name, (_, tex) in self.partials.items()}
+
+
+# shared pieces -----------------------------------------------------------------------------------------------
+
+
+def evaluate_rows(formula: Formula, node: int, data: Any, values: Mapping[str, Value], columns: Sequence[str]) -> Array:
+    """A node of a formula for each row of a table, given the parameters by name; NaN where a column is null."""
+    from .formula.evaluate import Evaluator
+
+    source = open_source(data).select(list(columns))
+    evaluator = Evaluator(formula.graph, [node], columns, {n: n for n in values})  # type: ignore[misc]
+    parts = []
+    with np.errstate(all="ignore"):
+        prepared = evaluator.prepare({n: v if isinstance(v, np.ndarray) else np.float64(v) for n, v in values.items()})  # type: ignore[arg-type]
+        for unit, rows in enumerate(source.units):
+            result = evaluator.rows(prepared, source.read(unit))[0]
+            parts.append(np.broadcast_to(np.asarray(result, dtype=np.float64), (rows,)))
+    return np.concatenate(parts) if parts else np.zeros(0)
+
+
+def flatten(values: Mapping[str, Value]) -> dict[str, float]:
+    """`B[0]`, `B[1]`, ... for the elements of a vector."""
+    flat: dict[str, float] = {}
+    for name, value in values.items():
+        if isinstance(value, np.ndarray):
+            flat.update({f"{name}[{j}]": float(v) for j, v in enumerate(value)})
+        else:
+            flat[name] = float(value)
+    return flat
+
+
+def _plain(value: Any) -> Any:
+    """JSON's own types; numbers that are not finite are None."""
+    if isinstance(value, np.ndarray):
+        return [_plain(v) for v in value.tolist()] if value.ndim else _plain(float(value))
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    if isinstance(value, float | np.floating):
+        return float(value) if math.isfinite(value) else None
+    return int(value) if isinstance(value, np.integer) else value
+
+
+def _array(value: Any) -> Value:
+    return np.array(value, dtype=float) if isinstance(value, list) else math.nan if value is None else float(value)

@@ -1,0 +1,178 @@
+"""method="auto", the learning rate, and what is guaranteed: structure + rows -> a Plan, with the sentence that says why."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from .errors import FitError
+from .formula.objective import MAX_HESSIAN, Objective
+from .methods.first_order import RULES, Backtracking, FirstOrder, first_order
+from .methods.method import Method
+from .methods.trust_region import TrustRegion
+from .types import Array, Need
+
+SECOND_ORDER = ("gauss-newton", "newton")
+
+
+@dataclass(frozen=True)
+class Guarantee:
+    """What a quadratic loss guarantees gradient descent: curvatures of the reduced objective from its constant Hessian.
+
+    `largest` L and `smallest` μ eigenvalue; the iteration θ - rate·g contracts the error along an eigenvector of
+    eigenvalue λ by |1 - rate·λ| (Nocedal and Wright, Numerical Optimization, 2nd ed., ch. 3): it converges for
+    rate < 2/L, never slower than at 1/L on any part, and needs steps in proportion to the condition L/μ.
+    """
+
+    largest: float
+    smallest: float
+    values: Array
+    vectors: Array
+
+    @staticmethod
+    def of(curvature: Array, factor: float = 1.0) -> Guarantee:
+        """From the Hessian of T and the factor of the reduction (1, or 1/n)."""
+        values, vectors = np.linalg.eigh(curvature * factor)
+        tiny = len(values) * np.finfo(float).eps * max(abs(float(values[-1])), 1e-300)
+        lowest = float(values[0])
+        return Guarantee(float(values[-1]), 0.0 if abs(lowest) <= tiny else lowest, values, vectors)
+
+    @property
+    def convex(self) -> bool:
+        """Whether no eigenvalue is negative."""
+        return self.smallest >= 0
+
+    @property
+    def condition(self) -> float:
+        """L/μ."""
+        return self.largest / self.smallest if self.smallest > 0 else math.inf
+
+    @property
+    def limit(self) -> float:
+        """2/L: gradient descent diverges above."""
+        return 2.0 / self.largest if self.largest > 0 else math.inf
+
+    @property
+    def safe(self) -> float:
+        """1/L."""
+        return self.limit / 2.0
+
+    def steps(self, rate: float, shrink: float = 1e-6) -> float:
+        """Steps of gradient descent until the error is `shrink` times what it was, by its slowest part."""
+        contraction = max(abs(1.0 - rate * self.smallest), abs(1.0 - rate * self.largest))
+        return (
+            math.log(shrink) / math.log(contraction) if 0 < contraction < 1 else math.inf if contraction >= 1 else 1.0
+        )
+
+    def error(self, rate: float, steps: int, distance: Array) -> Array:
+        """Exactly what is left of the start's distance to the minimum after some steps of gradient descent."""
+        return np.asarray(self.vectors @ ((1.0 - rate * self.values) ** steps * (self.vectors.T @ distance)))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will run: the method, rows of a batch (None = all), why, and what is called out before the first step."""
+
+    method: Method
+    batch: int | None
+    why: str
+    open_rate: bool = False  # the rate is still to come from the curvature
+    warning: str = ""
+    rate: float | None = None
+
+
+def plan(objective: Objective, method: str, batch: int | None, rate: float | str | None) -> Plan:
+    """Choose the method. Raises FitError for options that do not go together."""
+    if not isinstance(method, str):
+        raise FitError(f"method is a name or the text of an update rule, not {type(method).__name__}")
+    name = method.strip()
+    if batch is not None and (isinstance(batch, bool) or not isinstance(batch, int | np.integer) or batch < 1):
+        raise FitError(f"batch is {batch!r}; give a whole number of rows, or None for all rows")
+    p = objective.layout.size
+    if name == "lbfgs":
+        raise FitError("the method lbfgs is not built yet; use auto, newton or gd")
+    if name in ("auto", *SECOND_ORDER):
+        if batch is not None:
+            raise FitError(f"method {name} reads all rows at every step; for batch={batch} use sgd, momentum or adam")
+        if rate is not None:
+            raise FitError(f"method {name} finds its own step; for a learning rate use method='gd'")
+        return _second_order(objective, name, p)
+    first = first_order(name, rate)
+    if first is None:
+        known = ", ".join(["auto", *RULES, *SECOND_ORDER])
+        raise FitError(f"{name} is not a method; known are {known}, or an update rule such as 'theta = theta - rate*g'")
+    if name.split("(")[0].strip() == "sgd" and batch is None:
+        batch = 1
+    rows = "all rows" if batch is None else f"{batch} row{'s' * (batch > 1)} a step"
+    return Plan(first, batch, f"{first.name} on {rows}, as asked", rate is None and first.rule.rate is None)
+
+
+def _second_order(objective: Objective, name: str, p: int) -> Plan:
+    if p > MAX_HESSIAN:
+        if name != "auto":
+            raise FitError(
+                f"method {name} forms a matrix of {p} × {p}; above {MAX_HESSIAN:,} parameters use gd or adam"
+            )
+        gd = first_order("nesterov", None)
+        assert gd is not None
+        return Plan(gd, None, f"nesterov: {p:,} parameters are too many for a Hessian", True)
+    if name == "gauss-newton" and not objective.squares:
+        raise FitError("gauss-newton needs residuals: the loss squares or rmse and a formula with =; use newton")
+    gauss = objective.squares and name != "newton"
+    chosen = TrustRegion(
+        "gauss-newton" if gauss else "newton", Need.NORMAL if gauss else Need.HESSIAN, objective.lower, objective.upper
+    )
+    if name != "auto":
+        return Plan(chosen, None, f"{name}, as asked")
+    why = "the loss is a sum of squared residuals" if gauss else "the loss is smooth and its exact Hessian is known"
+    if objective.quadratic:
+        why += "; it is a quadratic, so one step reaches its minimum"
+    return Plan(chosen, None, f"{chosen.name}, because {why}")
+
+
+def settle_rate(
+    made: Plan, objective: Objective, guarantee: Guarantee | None, row_curvature: float | None, weight: float, rows: int
+) -> Plan:
+    """Fill an open rate from the curvature, or call out one that is too large.
+
+    `row_curvature` is that of the steepest row, weight included, where it is known (mini-batches of a quadratic).
+    """
+    method = made.method
+    if not isinstance(method, FirstOrder):
+        return made
+    if made.batch is not None:
+        if not made.open_rate:
+            return replace(made, rate=method.schedule.rate)
+        if row_curvature is None:
+            raise FitError(
+                f"{method.name} on batches needs a rate: rate=0.01, say; it is known by itself only where the loss is "
+                "a quadratic (a model linear in its parameters)"
+            )
+        largest = row_curvature if objective.reduce == "sum" else row_curvature * rows / weight
+        scale = made.batch if objective.reduce == "sum" else 1.0
+        rate = 1.0 / (scale * largest) if largest > 0 else 1.0
+        why = f"{made.why}; rate {rate:.4g} = 1/L of the steepest row" + (" and batch" if scale > 1 else "")
+        return replace(made, method=method.with_rate(rate), why=why, rate=rate, open_rate=False)
+    if made.open_rate:
+        if guarantee is None:
+            return replace(
+                made,
+                method=Backtracking(method),
+                why=f"{made.why}; rate by backtracking: tested, not proved",
+                open_rate=False,
+            )
+        rate = guarantee.safe if math.isfinite(guarantee.safe) else 1.0
+        why = f"{made.why}; rate {rate:.4g} = 1/L, safe because the loss is a quadratic of curvature L = {guarantee.largest:.4g}"
+        return replace(made, method=method.with_rate(rate), why=why, rate=rate, open_rate=False)
+    rate = method.schedule.at(1, 0)
+    if guarantee is not None and method.rate_limit is not None and not method.schedule.text:
+        limit = method.rate_limit / guarantee.largest if guarantee.largest > 0 else math.inf
+        if rate > limit:
+            warning = (
+                f"the rate {rate:g} is above {limit:.4g}, beyond which {method.name} diverges on this quadratic loss "
+                f"(largest curvature {guarantee.largest:.4g}, reduce={objective.reduce!r}); {guarantee.safe:.4g} is safe"
+            )
+            return replace(made, warning=warning, rate=rate)
+    return replace(made, rate=None if method.schedule.text else rate)

@@ -1,0 +1,245 @@
+"""The objective over its rows: the one place where a theta becomes a loss and its derivatives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import cached_property
+
+import numpy as np
+
+from .data.reader import Reader
+from .data.source import Block
+from .errors import FitError
+from .formula.evaluate import Evaluator
+from .formula.objective import Item, Objective, RowSums
+from .formula.printing import to_text
+from .kernels.numpy import NumpyKernel
+from .types import Array, Evaluation, Need, Total
+
+GRAM_LIMIT = 1e12  # condition of the scaled Gram matrix above which it has too few digits and a QR is made
+
+
+class Surface:
+    """Loss, gradient and curvature of an objective at any theta, by passes over its rows.
+
+    `first` is the evaluation at the start (pass 0); `rows` N and `weight` n are known after it.
+    """
+
+    def __init__(self, objective: Objective, reader: Reader) -> None:
+        self.objective = objective
+        self.reader = reader
+        self.watch: Callable[[int], None] | None = None  # told the rows of every block that was read
+        self.rows = 0
+        self.weight = 0.0
+        self._kernels: dict[Need, NumpyKernel] = {}
+        self._block: Block | None = None
+
+    # passes ------------------------------------------------------------------------------------------------
+    def at(self, theta: Array, need: Need) -> Evaluation:
+        """One pass: the evaluation at theta."""
+        kernel = self._kernel(need)
+        total: Total | None = None
+        for block in self._blocks():
+            total = kernel.total(theta, block, total)
+        assert total is not None
+        self.rows, self.weight = total.rows, total.weight
+        evaluation = self.objective.evaluate(need, total, theta)
+        return self._with_factor(evaluation, theta) if need in (Need.NORMAL, Need.HESSIAN) else evaluation
+
+    def batches(self, size: int, *, seed: int, shuffle: bool, epoch: int) -> Iterator[Block]:
+        """The mini-batches of an epoch."""
+        for block in self.reader.batches(size, seed=seed, shuffle=shuffle, epoch=epoch):
+            if self.watch is not None:
+                self.watch(block.rows)
+            yield block
+
+    def batch(self, block: Block, theta: Array) -> Evaluation | None:
+        """The batch objective: an unbiased estimate of the reduced one. None where the batch has no live row."""
+        if block.live is not None and not block.live.any():
+            return None
+        objective = self.objective
+        total = self._kernel(Need.GRADIENT).total(theta, block)
+        # mean: (N/n)(1/k)·Σ w·loss + penalty/n; sum: Σ w·loss + (k/N)·penalty
+        share = total.rows / self.rows
+        factor, weight = (1.0 / share, self.weight) if objective.reduce != "sum" else (1.0, total.weight)
+        scaled = Total(total.rows, weight, total.bad, total.values * factor)
+        if objective.penalty is None or objective.reduce != "sum":
+            return objective.evaluate(Need.GRADIENT, scaled, theta)
+        return objective.evaluate(Need.GRADIENT, scaled, theta, penalty_share=share)
+
+    def _blocks(self) -> Iterator[Block]:
+        for block in self.reader.full():
+            if self._block is None:
+                self._block = block
+            if self.watch is not None:
+                self.watch(block.rows)
+            yield block
+
+    def _kernel(self, need: Need) -> NumpyKernel:
+        if need not in self._kernels:
+            self._kernels[need] = NumpyKernel(self.objective.rows(need))
+        return self._kernels[need]
+
+    # curvature ---------------------------------------------------------------------------------------------
+    def _with_factor(self, evaluation: Evaluation, theta: Array) -> Evaluation:
+        """Add the R of a QR by tiles where the scaled Gram matrix has lost its digits."""
+        gauss = evaluation.gauss
+        if gauss is None or not np.isfinite(gauss).all() or self.objective.layout.size == 0:
+            return evaluation
+        scale = np.sqrt(np.abs(np.diag(gauss)))
+        scale[scale == 0] = 1.0
+        values = np.linalg.eigvalsh(gauss / np.outer(scale, scale))
+        if values[0] * GRAM_LIMIT > values[-1]:
+            return evaluation
+        kernel = self._kernel(Need.NORMAL)
+        width = self.objective.layout.size + 1
+        factor = np.zeros((0, width))
+        for block in self._blocks():
+            for tile in kernel.column_tiles(theta, block):
+                factor = np.linalg.qr(np.vstack([factor, tile]), mode="r")
+        if self.objective.penalty is not None:
+            rows = self._penalty_rows(theta)
+            if rows is None:
+                return evaluation
+            factor = np.linalg.qr(np.vstack([factor, rows]), mode="r")
+        padded = np.zeros((width, width))
+        padded[: len(factor)] = factor[:width]
+        return replace(evaluation, factor=padded)
+
+    def _penalty_rows(self, theta: Array) -> Array | None:
+        """Rows [L, l] with LᵀL = ∂²penalty and Lᵀl = -∂penalty; None where the penalty is not convex here."""
+        assert self.objective.penalty is not None
+        _, slope, bend = self.objective.penalty.at(theta)
+        values, vectors = np.linalg.eigh(bend)
+        keep = values > len(values) * np.finfo(float).eps * max(abs(values[-1]), 1e-300)
+        if (values < -1e-12 * max(abs(values[-1]), 1e-300)).any():
+            return None
+        root = np.sqrt(values[keep])[:, None] * vectors[:, keep].T
+        rest = -(vectors[:, keep].T @ slope) / np.sqrt(values[keep])
+        if np.linalg.norm(root.T @ rest + slope) > 1e-12 * max(float(np.linalg.norm(slope)), 1e-300):
+            return None
+        return np.hstack([root, rest[:, None]])
+
+    @cached_property
+    def signal(self) -> float:
+        """Σ w·y² over the rows, y the left side."""
+        objective = self.objective
+        assert objective.left is not None
+        return self._sum_of(objective.graph.apply("**", objective.left, objective.graph.number(2)))
+
+    def residual_squares(self, theta: Array) -> float:
+        """Σ w·r² at theta, whatever the loss."""
+        objective = self.objective
+        graph, prediction, loss_left = objective.graph, objective.prediction, objective.left
+        assert prediction is not None and loss_left is not None
+        residual = graph.apply("-", loss_left, prediction)
+        return self._sum_of(graph.apply("**", residual, graph.number(2)), theta)
+
+    def _sum_of(self, node: int, theta: Array | None = None) -> float:
+        objective = self.objective
+        theta = np.ones(objective.layout.size) if theta is None else theta
+        if objective.weight is not None:
+            node = objective.graph.apply("*", objective.weight, node)
+        item = Item(((node, None),))
+        kernel = NumpyKernel(
+            RowSums(objective.graph, objective.layout, objective.columns, (item,), weight=objective.weight)
+        )
+        total: Total | None = None
+        for block in self._blocks():
+            total = kernel.total(theta, block, total)
+        assert total is not None
+        return float(total.values[0])
+
+    def largest_row_curvature(self, theta: Array) -> float:
+        """max over rows of w·‖∂prediction‖²: the curvature of the steepest row of a residual loss."""
+        kernel = self._kernel(Need.NORMAL)
+        largest = 0.0
+        for block in self._blocks():
+            for tile in kernel.column_tiles(theta, block):
+                largest = max(largest, float(np.max(np.einsum("ij,ij->i", tile[:, :-1], tile[:, :-1]), initial=0.0)))
+        return largest
+
+    # diagnosis ---------------------------------------------------------------------------------------------
+    def gradient_check(self, theta: Array) -> float | None:
+        """Relative difference of the exact slope along a direction to a central difference, on the first block.
+
+        None where either is not finite. The direction moves every parameter by a like share of its size.
+        """
+        block = self._block
+        if block is None or self.objective.layout.size == 0:
+            return None
+        direction = np.where(np.arange(len(theta)) % 2, -1.0, 1.0) * np.maximum(np.abs(theta), 1e-3)
+        h = 6e-6  # ∛u: truncation and rounding of a central difference meet there
+        kernel, value = self._kernel(Need.GRADIENT), self._kernel(Need.VALUE)
+        exact = float(self.objective.evaluate(Need.GRADIENT, kernel.total(theta, block), theta).slope @ direction)
+        ahead, behind = (
+            self.objective.evaluate(
+                Need.VALUE, value.total(theta + s * h * direction, block), theta + s * h * direction
+            ).total
+            for s in (1.0, -1.0)
+        )
+        difference = (ahead - behind) / (2.0 * h)
+        size = max(abs(exact), abs(difference), 1e-10 * max(abs(ahead), abs(behind)))
+        result = abs(exact - difference) / size if size > 0 else 0.0
+        return result if np.isfinite(result) else None
+
+    def not_finite(self, theta: Array, evaluation: Evaluation, when: str = "at the start") -> FitError:
+        """The error for a formula that is not finite: sub-expression, row, values, mend."""
+        objective = self.objective
+        bad = evaluation.bad
+        named = self._names_at(theta)
+        if bad is None or not self.reader.source.schema:
+            row, place, columns = None, "", {}
+        else:
+            row = bad
+            place = " at " + self.reader.source.locate(row)
+            columns = self._row(row)
+        nodes = objective.graph.reachable([objective.loss])
+        places = {
+            n: s if w else s.start
+            for (n, s), w in zip(objective.layout.slices.items(), objective.layout.widths, strict=True)
+        }
+        with np.errstate(all="ignore"):
+            values = Evaluator(objective.graph, nodes, objective.columns, places)(theta, columns)
+        for node, value in zip(nodes, values, strict=True):
+            if not np.all(np.isfinite(np.asarray(value, dtype=float))):
+                held = objective.graph.names([node])
+                shown = [f"{n} = {named[n]}" for n in held if n in named]
+                shown += [f"{n} = {float(columns[n][0]):.6g}" for n in held if n in columns and columns[n].ndim == 1]
+                kind = _kind(objective.graph.nodes[node][0], value)
+                text = to_text(objective.graph, node, 80)
+                where = f": {', '.join(shown)}" if shown else ""
+                return FitError(
+                    f"{kind} in {text}{place}{where}; {when}: give a start nearer, or bounds that keep it away"
+                )
+        return FitError(f"the derivatives are not finite{place} {when}; give another start")
+
+    def _row(self, row: int) -> dict[str, Array]:
+        for block in self.reader.full():
+            if block.first_row <= row < block.first_row + block.rows:
+                at = row - block.first_row
+                return {name: column[at : at + 1] for name, column in block.columns.items()}
+        return {}
+
+    def _names_at(self, theta: Array) -> dict[str, str]:
+        values = self.objective.layout.values(theta)
+        return {
+            n: f"{v:.6g}"
+            if isinstance(v, float)
+            else "[" + ", ".join(f"{x:.4g}" for x in v[:4]) + ("...]" if len(v) > 4 else "]")
+            for n, v in values.items()
+        }
+
+
+def _kind(op: str, value: object) -> str:
+    number = np.ravel(np.asarray(value, dtype=float))
+    if np.isnan(number).any():
+        return {
+            "log": "log of a negative number",
+            "sqrt": "root of a negative number",
+            "**": "power of a negative number",
+        }.get(op, "no number")
+    if op in ("log", "log2", "log10"):
+        return "log of zero"
+    return "division by zero" if op == "/" else "overflow"

@@ -1,0 +1,264 @@
+"""Converged or not, with the certificate: the minimum is as near as the data can tell, and it is a minimum.
+
+For residual losses the gap ½·gᵀH⁻¹g, the fall that the quadratic model still promises, is compared with the noise of
+the data: a parameter is then off by less than a millionth of its standard error. That the point is a minimum and no
+saddle is read off the exact Hessian. The words and thresholds are those of docs/words.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .formula.objective import MAX_HESSIAN, Objective
+from .methods.trust_region import Spectrum, held, restrict, spectrum
+from .surface import Surface
+from .types import Array, Evaluation, Need, Status
+
+U = float(np.finfo(float).eps)
+KINKED = frozenset(("abs", "sign", "min", "max", "clip"))
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`status` is converged, unidentifiable or stopped; `sentence` says what holds; `certificate` the numbers."""
+
+    status: Status
+    sentence: str
+    certificate: dict[str, Any] = field(default_factory=dict)
+    inverse: Array | None = None  # H⁻¹ on the free parameters, zero elsewhere; None where it does not exist
+    noise: float | None = None  # s² of residual losses
+    free: Array | None = None
+    near: bool = False  # the gap test holds
+
+    @property
+    def converged(self) -> bool:
+        """Whether the minimum is certified."""
+        return self.status is Status.CONVERGED
+
+
+def judge(surface: Surface, theta: Array, start: Array, evaluation: Evaluation | None = None) -> Verdict:
+    """Test a point. `evaluation` saves a pass where it is of Need.NORMAL (residual losses) or Need.HESSIAN."""
+    objective = surface.objective
+    p = objective.layout.size
+    if p == 0:
+        return Verdict(
+            Status.CONVERGED,
+            "nothing is free: the formula was computed",
+            {"convex": True, "why": "no parameter is free"},
+        )
+    if p > MAX_HESSIAN:
+        return Verdict(Status.STOPPED, f"minimum not certified: no Hessian is formed above {MAX_HESSIAN:,} parameters")
+    need = Need.NORMAL if objective.squares else Need.HESSIAN
+    if evaluation is None or evaluation.curvature is None or (objective.squares and evaluation.gauss is None):
+        evaluation = surface.at(theta, need)
+    if not evaluation.finite:
+        return Verdict(Status.STOPPED, "the derivatives are not finite here")
+    fixed = held(theta, evaluation.slope, objective.lower, objective.upper)
+    free = ~fixed
+    if not free.any():
+        certificate = {"gradient_norm": 0.0, **_convex(objective, None)}
+        return Verdict(
+            Status.CONVERGED,
+            "every parameter is held at a bound, pushed there by the gradient",
+            certificate,
+            free=free,
+            near=True,
+        )
+    return _Judge(surface, objective, theta, start, evaluation, free).verdict()
+
+
+class _Judge:
+    """One judgement: the numbers that the tests share."""
+
+    def __init__(
+        self, surface: Surface, objective: Objective, theta: Array, start: Array, evaluation: Evaluation, free: Array
+    ) -> None:
+        self.surface, self.objective, self.theta, self.evaluation, self.free = (
+            surface,
+            objective,
+            theta,
+            evaluation,
+            free,
+        )
+        curvature = evaluation.gauss if objective.squares else evaluation.curvature
+        assert curvature is not None
+        factor = restrict(evaluation.factor, free)
+        self.parts: Spectrum = spectrum(curvature[np.ix_(free, free)], evaluation.slope[free], factor)
+        values = np.abs(self.parts.values)
+        largest = float(values.max())
+        # σ of √W·J are roots of the eigenvalues; by Gram the smallest eigenvalues are rounding below p·u
+        limit = (16.0 * len(values) * U) ** 2 if factor is not None else 16.0 * len(values) * U
+        self.singular = values <= limit * largest if largest > 0 else np.ones_like(values, dtype=bool)
+        self.step = self.parts.step(0.0, ~self.singular)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            falls = np.where(self.singular, 0.0, self.parts.slope**2 / self.parts.values)
+        self.gap = 0.5 * float(np.sum(falls))
+        self.size = np.maximum(np.abs(theta), np.abs(theta - start))[free]
+        self.size[self.size == 0] = 1.0
+        self.noise: float | None = None
+
+    def verdict(self) -> Verdict:
+        near = self._near()
+        weakest = float(self.parts.values[0])
+        certificate: dict[str, Any] = {
+            "gradient_norm": self._scaled_gradient(),
+            "hessian_min_eigenvalue": None,
+            "hessian_condition": float(np.abs(self.parts.values).max() / max(abs(weakest), 1e-300))
+            if len(self.parts.values)
+            else None,
+            "expected_gap": self._reduced_gap(),
+        }
+        if not near:
+            return self._say(Status.STOPPED, "the minimum is not reached", certificate, near)
+        if self.objective.squares:
+            return self._residual(certificate)
+        return self._general(certificate, weakest)
+
+    def _near(self) -> bool:
+        """The gap test."""
+        small_steps = bool(np.all(np.abs(self.step) <= 1e-8 * self.size))
+        if not self.objective.squares:
+            return small_steps and bool(np.isfinite(self.step).all()) and self._flat_slope()
+        rss, rows, p = 2.0 * self.evaluation.sum, self.evaluation.rows, int(self.free.sum())
+        signal = self.surface.signal
+        if rows > p:
+            self.noise = 1.0 if self.objective.known_sigma else max(0.0, rss - 2.0 * self.gap) / (rows - p)
+            s, typical = self.noise**0.5, (signal / rows) ** 0.5
+            if self.objective.known_sigma or s > 1e3 * U * typical:
+                return bool(np.sqrt(2.0 * self.gap / p) <= max(1e-6 * s, 8.0 * U * typical))
+        return self.gap <= U * (rss * signal) ** 0.5 + U**2 * signal or small_steps
+
+    def _flat_slope(self) -> bool:
+        """Along singular directions the slope itself must vanish."""
+        along = np.abs(self.parts.slope[self.singular])
+        return not along.size or bool(np.all(along <= 1e-8 * max(1.0, float(np.abs(self.evaluation.total)))))
+
+    def _residual(self, certificate: dict[str, Any]) -> Verdict:
+        """A residual loss near a stationary point: is it a minimum, and do the data determine it?"""
+        if self.singular.any():
+            return self._say(Status.UNIDENTIFIABLE, self._combination(), certificate, True)
+        exact = self.surface.at(self.theta, Need.HESSIAN)
+        assert exact.curvature is not None and exact.gauss is not None
+        lacking = (exact.curvature - exact.gauss)[np.ix_(self.free, self.free)]
+        root = self.parts.vectors / np.sqrt(np.abs(self.parts.values))
+        inner = root.T @ (lacking / np.outer(self.parts.scale, self.parts.scale)) @ root
+        lowest = 1.0 + float(np.linalg.eigvalsh(inner)[0])
+        certificate["hessian_min_eigenvalue"] = lowest
+        if not lowest > 0:
+            return self._say(
+                Status.STOPPED,
+                "the gradient is zero but the point is a saddle or a maximum: start elsewhere",
+                certificate,
+                True,
+            )
+        return self._say(Status.CONVERGED, self._kind(), certificate, True)
+
+    def _general(self, certificate: dict[str, Any], weakest: float) -> Verdict:
+        """A function or a likelihood near a stationary point."""
+        certificate["hessian_min_eigenvalue"] = weakest
+        if self._kinked():
+            return self._say(Status.STOPPED, "the loss is not smooth: the minimum is not certified", certificate, True)
+        if weakest < 0 and not self.singular[0]:
+            return self._say(
+                Status.STOPPED,
+                "the gradient is zero but the point is a saddle or a maximum: start elsewhere",
+                certificate,
+                True,
+            )
+        lower = self._lower_nearby()
+        if lower:
+            return self._say(
+                Status.STOPPED,
+                "the gradient is zero but a lower point lies beside it: start elsewhere",
+                certificate,
+                True,
+            )
+        if self.singular.any():
+            if self.objective.columns:
+                return self._say(Status.UNIDENTIFIABLE, self._combination(), certificate, True)
+            return self._say(
+                Status.CONVERGED, "flat to second order: nothing lower was found beside it", certificate, True
+            )
+        return self._say(Status.CONVERGED, self._kind(), certificate, True)
+
+    def _lower_nearby(self) -> bool:
+        """Whether θ ± 1e-3·d along the weakest eigenvector is lower."""
+        direction = np.zeros_like(self.theta)
+        direction[self.free] = self.parts.vectors[:, 0] / self.parts.scale
+        sizes = np.zeros_like(self.theta)
+        sizes[self.free] = self.size
+        peak = float(np.max(np.abs(direction[self.free]) / self.size))
+        move = 1e-3 * direction / peak if peak > 0 else direction
+        here = self.evaluation.total
+        for sign in (1.0, -1.0):
+            there = self.surface.at(
+                np.clip(self.theta + sign * move, self.objective.lower, self.objective.upper), Need.VALUE
+            ).total
+            if there < here - 4.0 * U * abs(here):
+                return True
+        return False
+
+    def _kinked(self) -> bool:
+        graph = self.objective.graph
+        nodes = graph.reachable([self.objective.loss])
+        return any(graph.nodes[n][0] in KINKED and graph.depends([n], self.objective.layout.names) for n in nodes)
+
+    def _kind(self) -> str:
+        if self.objective.quadratic:
+            return "the minimum: the loss is a convex quadratic"
+        return "a local minimum; that no other is lower is not proved"
+
+    def _combination(self) -> str:
+        """Which parameters the data cannot tell apart, from the singular directions."""
+        names = np.array(self.objective.layout.flat)[self.free]
+        vectors = self.parts.vectors[:, self.singular] / self.parts.scale[:, None]
+        vectors /= np.max(np.abs(vectors), axis=0)
+        moved = [n for n, row in zip(names, np.abs(vectors), strict=True) if row.max() > 1e-3]
+        missing = self.evaluation.rows < len(names)
+        why = f"{self.evaluation.rows} rows cannot determine {len(names)} parameters; " if missing else ""
+        if len(moved) == 1:
+            return f"{why}the data do not determine {moved[0]}: the loss does not depend on it here"
+        if vectors.shape[1] == 1:
+            pairs = sorted(
+                zip(moved, [float(v) for n, v in zip(names, vectors[:, 0], strict=True) if n in moved], strict=True),
+                key=lambda x: -abs(x[1]),
+            )
+            shift = ", ".join(f"{n} by {v:+.4g}" for n, v in pairs[:6])
+            return f"{why}the data do not determine {', '.join(moved[:8])} one by one: moving {shift} together leaves the loss as it is"
+        return f"{why}the data do not determine {', '.join(moved[:8])}{' ...' if len(moved) > 8 else ''}: {vectors.shape[1]} combinations of them are free"
+
+    def _scaled_gradient(self) -> float:
+        """‖D⁻¹g‖ relative to the loss: free of the units of the parameters."""
+        scaled = float(np.linalg.norm(self.evaluation.slope[self.free] / self.parts.scale))
+        return (
+            scaled / max(abs(self.evaluation.total) ** 0.5, 1e-300)
+            if self.objective.squares and self.evaluation.total > 0
+            else scaled
+        )
+
+    def _reduced_gap(self) -> float:
+        if self.objective.reduce == "sum":
+            return self.gap
+        if self.objective.reduce == "mean":
+            return self.gap / self.evaluation.weight
+        return self.gap / max(self.evaluation.weight * self.evaluation.loss, 1e-300)
+
+    def _say(self, status: Status, sentence: str, certificate: dict[str, Any], near: bool) -> Verdict:
+        certificate = {**certificate, **_convex(self.objective, certificate["hessian_min_eigenvalue"])}
+        inverse = None
+        if status is Status.CONVERGED and not self.singular.any():
+            root = self.parts.vectors / np.sqrt(np.abs(self.parts.values)) / self.parts.scale[:, None]
+            inverse = np.zeros((len(self.theta), len(self.theta)))
+            inverse[np.ix_(self.free, self.free)] = root @ root.T
+        return Verdict(status, sentence, certificate, inverse, self.noise, self.free, near)
+
+
+def _convex(objective: Objective, lowest: float | None) -> dict[str, Any]:
+    if objective.quadratic and objective.squares and objective.penalty is None:
+        return {"convex": True, "why": "squares of a model that is linear in its parameters"}
+    if objective.quadratic and lowest is not None:
+        return {"convex": bool(lowest > 0), "why": "the Hessian is constant"}
+    return {"convex": None, "why": "not proved"}
