@@ -17,12 +17,12 @@ SOURCE = Path(__file__).parents[1] / "src" / "steepest"
 
 # Name directly under steepest -> layer. A sub-package counts as one name; a name that is not here has no place yet.
 LAYERS = {
-    "errors": 1, "types": 1, "_version": 1, "datasets": 1,
+    "errors": 1, "types": 1, "_version": 1, "datasets": 1, "blas": 1,
     "formula": 2, "data": 2,
     "kernels": 3,
     "methods": 4,
     "descent": 5, "strategy": 5, "verdict": 5, "uncertainty": 5, "report": 5,
-    "api": 6, "result": 6,
+    "api": 6, "result": 6, "explanation": 6,
     "cli": 7, "web": 7, "sklearn": 7, "__main__": 7,
     "": 8,  # steepest/__init__.py
 }  # fmt: skip
@@ -32,7 +32,7 @@ BESIDE = {
     "types": {"errors"},
     "datasets": {"errors"},
     "descent": {"strategy", "verdict", "uncertainty"},
-    "api": {"result"},
+    "api": {"result", "explanation"},
     "__main__": {"cli"},
 }
 

@@ -7,7 +7,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,18 +18,20 @@ from .data.reader import Reader
 from .data.source import Block
 from .descent import Descent
 from .errors import FitError, FormulaError
+from .formula.binding import bind
 from .formula.evaluate import Evaluator
 from .formula.grammar import Formula, parse
 from .formula.losses import Loss, find_loss
-from .formula.objective import Objective, bind
-from .formula.printing import to_text
-from .formula.program import Program
+from .formula.objective import Objective
+from .kernels.surface import Surface
 from .report.progress import Progress, Watch
-from .result import Derivatives, Explanation, Fit, Function, Trace, load
-from .strategy import Guarantee, plan
-from .surface import Surface
-from .types import Array, Evaluation, Need, Status, Step, Stop
-from .uncertainty import uncertainty
+from .result import Fit, Function, Trace, load
+from .strategy import guaranteed, plan
+from .types import Array, Evaluation, Status, Step, Stop, is_whole
+from .uncertainty import Uncertainty, uncertainty
+
+if TYPE_CHECKING:
+    from .explanation import Explanation
 
 __all__ = ["compare", "descend", "explain", "fit", "function", "load", "maximize", "minimize", "resume"]
 
@@ -87,10 +89,10 @@ def fit(
     another status. Ctrl-C keeps the best point: the status is then "interrupted".
     """
     _refuse(memory=memory, engine=engine, checkpoint=checkpoint, counts=counts, prior=prior, restarts=restarts)
+    how = _How(start, method, rate, stop, seed, callbacks, batch, shuffle)
     run = _Run.of(
-        formula, data, loss=loss, start=start, bounds=bounds, fixed=fixed, parameters=parameters, weights=weights,
-        sigma=sigma, penalty=penalty, where=where, method=method, batch=batch, rate=rate, reduce=reduce, stop=stop,
-        seed=seed, shuffle=shuffle, callbacks=callbacks,
+        formula, data, how, loss, reduce, bounds=bounds, fixed=fixed, parameters=parameters, weights=weights,
+        sigma=sigma, penalty=penalty, where=where,
     )  # fmt: skip
     return run.finish(trace, progress, errors)
 
@@ -134,14 +136,12 @@ def descend(
     _refuse(memory=memory, engine=engine, checkpoint=checkpoint, counts=counts, prior=prior, restarts=restarts)
     if trace or errors != "auto":
         raise FitError("descend hands out the steps themselves: leave trace and errors out, or use fit")
+    how = _How(start, method, rate, stop, seed, callbacks, batch, shuffle)
     if data is None:
-        return _Run.of_function(formula, start, bounds, fixed, method, rate, stop, seed, callbacks, False).steps(
-            progress
-        )
+        return _Run.of_function(formula, how, bounds=bounds, fixed=fixed).steps(progress)
     run = _Run.of(
-        formula, data, loss=loss, start=start, bounds=bounds, fixed=fixed, parameters=parameters, weights=weights,
-        sigma=sigma, penalty=penalty, where=where, method=method, batch=batch, rate=rate, reduce=reduce, stop=stop,
-        seed=seed, shuffle=shuffle, callbacks=callbacks,
+        formula, data, how, loss, reduce, bounds=bounds, fixed=fixed, parameters=parameters, weights=weights,
+        sigma=sigma, penalty=penalty, where=where,
     )  # fmt: skip
     return run.steps(progress)
 
@@ -167,7 +167,7 @@ def minimize(
     function at the point. Raises FormulaError or FitError for input that cannot be used.
     """
     _refuse(restarts=restarts)
-    run = _Run.of_function(objective, start, bounds, fixed, method, rate, stop, seed, callbacks, False)
+    run = _Run.of_function(objective, _How(start, method, rate, stop, seed, callbacks), bounds=bounds, fixed=fixed)
     return run.finish(trace, progress, "auto")
 
 
@@ -188,12 +188,13 @@ def maximize(
 ) -> Fit:
     """The same as `minimize`, uphill: gradient ascent. `Fit.loss` is the function, not its negative."""
     _refuse(restarts=restarts)
-    run = _Run.of_function(objective, start, bounds, fixed, method, rate, stop, seed, callbacks, True)
+    how = _How(start, method, rate, stop, seed, callbacks)
+    run = _Run.of_function(objective, how, bounds=bounds, fixed=fixed, maximise=True)
     return run.finish(trace, progress, "auto")
 
 
 def function(formula: Formulas, data: Any = None, *, loss: str = "squares", reduce: str = "mean") -> Function:
-    """Loss and gradient as a building block: `f(theta) -> (loss, gradient)`, as SciPy's `minimize(f, x0, jac=True)` takes.
+    """Loss and gradient as a building block: `f(theta) -> (loss, gradient)`, for SciPy's `minimize(f, x0, jac=True)`, say.
 
     The reduced objective of `fit` (see `reduce`); without data the function itself, of all names in it.
     """
@@ -214,58 +215,14 @@ def explain(formula: Formulas, data: Any = None, *, loss: str = "squares") -> Ex
     With data: derivatives of the row loss by the parameters, and the rates that are safe for the sum, the mean and the
     root of the mean square. Without: of the function, or of the right-hand side of `y = ...`, by every name.
     """
-    from .formula.derive import gradient, hessian
-    from .formula.printing import to_latex
-    from .formula.sympy import tidy, to_sympy
+    from .explanation import explained
 
     read = _read(formula)
-    source = None if data is None else open_source(data)
-    spec = find_loss(loss)
-    guarantees: dict[str, Guarantee] = {}
-    rates: tuple[str, ...] = ()
-    if source is None:
-        output, names, columns, quadratic = read.right, list(read.graph.names([read.right])), (), False
-        graph, row_loss = read.graph, ""
-        of = "the function" if read.left is None else "the right-hand side"
-        objective = None
-        if read.left is None and not any(graph.nodes[n][0] in ("@", "stack") for n in graph.reachable([output])):
-            quadratic = bind(read, None, reduce="sum").quadratic
-    else:
-        objective = bind(read, _schema(source), loss=spec, reduce=_reduction("mean", spec))
-        graph, output, names, columns = objective.graph, objective.loss, list(objective.layout.names), objective.columns
-        quadratic, of = objective.quadratic, "the loss of a row"
-        row_loss = to_text(graph, output)
-        guarantees, rates = _rates(objective, source)
-    first = gradient(graph, output, names)
-    zero = graph.number(0)
-    scalars = [n for n in names if all(m is None for _, m in first[n].terms)]
-    second = hessian(graph, first, scalars)
-    partials = {}
-    program = []
-    for name in names:
-        shown, tex = [], []
-        for node, matrix in first[name].terms or ((zero, None),):
-            tidied, place = tidy(graph, node)
-            text, latex = to_text(tidied, place, 2_000), to_latex(tidied, place)
-            times = "" if matrix is None else to_text(graph, matrix)
-            shown.append(text if matrix is None else f"({text})*{times}")
-            tex.append(latex if matrix is None else rf"\left({latex}\right) {to_latex(graph, matrix)}")
-            program.append((f"d/d {name}" if matrix is None else f"d/d {name} (times {times})", node))
-        partials[name] = (" + ".join(shown), " + ".join(tex))
-
-    def expression(name: str) -> Any:
-        terms = first[name].terms
-        return to_sympy(graph, terms[0][0] if terms else zero)
-
-    def mixed(pair: tuple[str, str]) -> Any:
-        ordered = pair if pair in second else pair[::-1]
-        return to_sympy(graph, second.get(ordered, zero))
-
-    roles = {n: "data" if n in columns else "parameter" if source is not None else "variable" for n in read.names}
-    return Explanation(
-        read.text, roles, Derivatives(scalars, expression), Derivatives([(a, b) for a in scalars for b in scalars], mixed),
-        partials, of, row_loss, quadratic, guarantees, rates, tuple(Program(graph, ((of, output), *program)).lines()),
-    )  # fmt: skip
+    if data is None:
+        return explained(read, None, {}, ())
+    source, spec = open_source(data), find_loss(loss)
+    objective = bind(read, _schema(source), loss=spec, reduce=_reduction("mean", spec))
+    return explained(read, objective, *guaranteed(objective, _surface(objective, source)))
 
 
 def compare(formula: Formulas, data: Any, *, methods: Any = None, batches: Any = None, **options: Any) -> Any:
@@ -279,6 +236,20 @@ def resume(checkpoint: str | os.PathLike[str], data: Any = None) -> Fit:
 
 
 # a run -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _How:
+    """The options that say how to descend, not what."""
+
+    start: Mapping[str, Any] | None
+    method: str
+    rate: float | str | None
+    stop: Stop | None
+    seed: int
+    callbacks: Sequence[Callable[[Step], Any]]
+    batch: int | None = None
+    shuffle: bool = True
 
 
 @dataclass
@@ -295,81 +266,51 @@ class _Run:
     notes: list[str] = field(default_factory=list)
 
     @staticmethod
-    def of(formula: Formulas, data: Any, **o: Any) -> _Run:
+    def of(formula: Formulas, data: Any, how: _How, loss: str, reduce: str, **options: Any) -> _Run:
         """Read, open, bind: everything that can be wrong with the input is said here."""
-        read = _read(formula)
         if (
-            isinstance(data, str)
-            and isinstance(formula, str)
-            and ("=" in data and formula.endswith((".csv", ".parquet")))
+            isinstance(formula, str)
+            and isinstance(data, str)
+            and "=" in data
+            and formula.endswith((".csv", ".parquet"))
         ):
             raise FormulaError("formula and data are swapped", mend="steepest.fit(formula, data)")
+        read, spec = _read(formula), find_loss(loss)
         for name in ("weights", "where", "penalty"):
-            if o[name] is not None and not isinstance(o[name], str):
+            if not isinstance(options[name], str | None):
                 raise FitError(
-                    f"{name} is a column's name or an expression as text; put the numbers into the data as a column"
+                    f"{name} is the name of a column or an expression as text; put the numbers into a column"
                 )
-        spec = find_loss(o["loss"])
         source = open_source(data)
+        options["parameters"] = tuple(options["parameters"] or ())
         objective = bind(
-            read, _schema(source), loss=spec, parameters=tuple(o["parameters"] or ()), start=o["start"],
-            bounds=o["bounds"], fixed=o["fixed"], weights=o["weights"], sigma=o["sigma"], penalty=o["penalty"],
-            where=o["where"], reduce=_reduction(o["reduce"], spec),
+            read, _schema(source), loss=spec, start=how.start, reduce=_reduction(reduce, spec), **options
         )  # fmt: skip
-        surface = _surface(objective, source)
-        name = spec.name if read.left is not None else "the formula"
-        return _Run._ready(
-            read,
-            objective,
-            surface,
-            o["start"],
-            o["method"],
-            o["batch"],
-            o["rate"],
-            o["stop"],
-            o["seed"],
-            o["shuffle"],
-            o["callbacks"],
-            name,
-            data,
-        )
+        return _Run._ready(read, objective, source, how, spec.name if read.left is not None else "the formula", data)
 
     @staticmethod
-    def of_function(
-        formula: Formulas,
-        start: Any,
-        bounds: Any,
-        fixed: Any,
-        method: str,
-        rate: Any,
-        stop: Any,
-        seed: int,
-        callbacks: Any,
-        maximise: bool,
-    ) -> _Run:
+    def of_function(formula: Formulas, how: _How, *, bounds: Any, fixed: Any, maximise: bool = False) -> _Run:
         """A function without data: the same walk over one row without columns."""
         read = _read(formula)
-        objective = bind(read, None, start=start, bounds=bounds, fixed=fixed, reduce="sum", maximise=maximise)
-        surface = _surface(objective, None)
-        return _Run._ready(
-            read, objective, surface, start, method, None, rate, stop, seed, True, callbacks, "the function", None
-        )
+        objective = bind(
+            read, None, start=how.start, bounds=bounds, fixed=fixed, reduce="sum", maximise=maximise
+        )  # fmt: skip
+        return _Run._ready(read, objective, None, how, "the function", None)
 
     @staticmethod
-    def _ready(
-        read: Formula, objective: Objective, surface: Surface, start: Any, method: str, batch: int | None, rate: Any,
-        stop: Any, seed: int, shuffle: bool, callbacks: Any, loss_name: str, data: Any,
-    ) -> _Run:  # fmt: skip
-        if stop is not None and not isinstance(stop, Stop):
-            raise FitError(f"stop is {stop!r}; give steepest.Stop(steps=...), Stop(gradient=...), ...")
-        if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-            raise FitError(f"seed is {seed!r}; give a whole number that is not negative")
-        theta, missing = objective.start(start)
-        made = plan(objective, method, batch, rate)
-        if made.batch is not None and data is None:
+    def _ready(read: Formula, objective: Objective, source: Any, how: _How, loss_name: str, data: Any) -> _Run:
+        if not isinstance(how.stop, Stop | None):
+            raise FitError(f"stop is {how.stop!r}; give steepest.Stop(steps=...), Stop(gradient=...), ...")
+        if not is_whole(how.seed) or how.seed < 0:
+            raise FitError(f"seed is {how.seed!r}; give a whole number that is not negative")
+        theta, missing = objective.start(how.start)
+        made = plan(objective, how.method, how.batch, how.rate)
+        if made.batch is not None and source is None:
             raise FitError("a function has no rows to take batches of; use gd")
-        run = _Run(read, objective, surface, Descent(surface, made, theta), missing, loss_name, data)
-        run.descent = Descent(surface, made, theta, stop, int(seed), bool(shuffle), tuple(callbacks), run.note)
+        surface = _surface(objective, source)
+        descent = Descent(surface, made, theta, how.stop, int(how.seed), bool(how.shuffle), tuple(how.callbacks))
+        run = _Run(read, objective, surface, descent, missing, loss_name, data)
+        descent.warn = run.note
         return run
 
     def note(self, text: str) -> None:
@@ -401,12 +342,14 @@ class _Run:
         evaluation = descent.evaluation
         assert evaluation is not None
         layout, reader = objective.layout, surface.reader
-        doubt = uncertainty(objective, descent.verdict, surface.rows, errors) if descent.verdict else None
-        covariance = doubt.covariance if doubt and descent.status is Status.CONVERGED else None
-        spread = None if covariance is None else layout.values(np.sqrt(np.diag(covariance)))
+        rss = self._rss(evaluation)
+        verdict = descent.verdict if descent.status is Status.CONVERGED else None
+        doubt = Uncertainty(None, "errors hold only at a minimum")
+        if verdict is not None:
+            doubt = uncertainty(objective, verdict.inverse, verdict.held, rss, surface.rows, errors)
+        spread = None if doubt.covariance is None else layout.values(np.sqrt(np.diag(doubt.covariance)))
         certificate = dict(descent.verdict.certificate) if descent.verdict else {"convex": None, "why": "not judged"}
         certificate["gradient_check"] = surface.gradient_check(descent.start)
-        rss = self._rss(evaluation)
         free = layout.values(descent.theta)
         names = [n for n in self.formula.names if n in free or n in objective.fixed]
         kept = None
@@ -421,15 +364,15 @@ class _Run:
             )
         return Fit(
             values={n: free[n] if n in free else objective.fixed[n] for n in names},
-            errors=spread, covariance=covariance, free=layout.flat,
+            errors=spread, covariance=doubt.covariance, free=layout.flat,
             loss=evaluation.loss, total=evaluation.total * objective.sign, rss=rss,
             rms=None if rss is None or not surface.rows else float(np.sqrt(rss / surface.rows)),
             rows=surface.rows, dropped=reader.dropped, passes=reader.passes, steps=descent.number, seconds=seconds,
             status=descent.status, message=descent.message, certificate=certificate, formula=self.formula.text,
             loss_name=self.loss_name, method=descent.plan.method.name, why=descent.plan.why, seed=descent.seed,
             columns=objective.columns, missing_start=self.missing, dropped_by_column=dict(reader.dropped_by_column),
-            reason="" if covariance is not None else (doubt.reason if doubt else "errors hold only at a minimum"),
-            degrees=doubt.degrees if doubt else None, notes=tuple(self.notes), reduce=objective.reduce,
+            reason=doubt.reason,
+            degrees=doubt.degrees, notes=tuple(self.notes), reduce=objective.reduce,
             batch=descent.plan.batch, rate=descent.plan.rate, default_limit=descent.default_limit,
             guarantee=descent.guarantee, trace=kept, source=dict(reader.source.fingerprint),
             versions={"steepest": __version__, "numpy": np.__version__}, data=self.data,
@@ -489,50 +432,6 @@ def _rowwise(objective: Objective, node: int, kind: type) -> Callable[[Block], A
         return np.array(np.broadcast_to(value, (block.rows,)), dtype=kind)
 
     return column
-
-
-def _rates(objective: Objective, source: Any) -> tuple[dict[str, Guarantee], tuple[str, ...]]:
-    """Sum and mean with their safe rates side by side, and what holds for the root of the mean square."""
-    if not objective.quadratic:
-        return {}, (
-            "convexity is not proved for this formula, and no rate is proved safe: rate=None finds one by trial",
-        )
-    surface = _surface(objective, source)
-    theta = np.clip(np.ones(objective.layout.size), objective.lower, objective.upper)
-    need = Need.NORMAL if objective.squares else Need.HESSIAN
-    evaluation = surface.at(theta, need)
-    if not evaluation.finite or evaluation.curvature is None or not objective.layout.size:
-        return {}, ()
-    n = evaluation.weight
-    guarantees = {"sum": Guarantee.of(evaluation.curvature), "mean": Guarantee.of(evaluation.curvature, 1.0 / n)}
-    one = guarantees["sum"]
-    if not one.convex:
-        return guarantees, ("a quadratic that is not convex: gradient descent leaves every start but the saddle",)
-    kind = "strictly convex: one minimum" if one.smallest > 0 else "convex, flat along some direction: many minima"
-    lines = [f"a quadratic, {kind}; condition L/μ = {one.condition:.6g}"]
-    for name, g in guarantees.items():
-        lines.append(
-            f'reduce="{name}": L = {g.largest:.6g}, safe rate 1/L = {g.safe:.4g}, converges below 2/L = {g.limit:.4g}, '
-            f"{g.steps(g.safe):,.0f} steps at 1/L for an error a millionth of the first"
-            if g.smallest > 0
-            else f'reduce="{name}": L = {g.largest:.6g}, safe rate 1/L = {g.safe:.4g}, converges below 2/L = {g.limit:.4g}'
-        )
-    if objective.squares:
-        from .methods.trust_region import spectrum
-
-        step = spectrum(evaluation.curvature, evaluation.slope, evaluation.factor).step(0.0)
-        best = surface.at(theta + step, Need.VALUE)
-        rms = float(np.sqrt(max(2.0 * best.sum, 0.0) / n))
-        if rms <= 1e-12 * float(np.sqrt(surface.signal / n)):
-            lines.append(
-                'loss="rmse": no rate is safe, since the data are fitted exactly: the root has a kink at the minimum and a fixed rate ends in oscillation'
-            )
-        else:
-            safe = n * rms / one.largest
-            lines.append(
-                f'loss="rmse": near the minimum a rate of n·rms/L = {safe:.4g} is safe (rms = {rms:.4g}); farther away a larger one'
-            )
-    return guarantees, tuple(lines)
 
 
 def _refuse(**options: Any) -> None:

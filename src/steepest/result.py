@@ -1,15 +1,14 @@
-"""The answers: Fit, Explanation, Function. Saved as JSON, never pickled."""
+"""The answers: Fit and Function. Saved as JSON, never pickled."""
 
 from __future__ import annotations
 
 import json
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -17,13 +16,10 @@ from .data.open import open_source
 from .errors import DataError, FitError
 from .formula.grammar import Formula, parse
 from .formula.printing import to_latex
+from .kernels.surface import Surface
 from .strategy import Guarantee
-from .surface import Surface
 from .types import Array, Need, Status
 from .uncertainty import quantile
-
-if TYPE_CHECKING:
-    import sympy
 
 Value = float | Array
 
@@ -154,7 +150,7 @@ class Fit:
         right = self.predict(self.data)
         names = [n for n in self.columns if n in formula.names]
         assert formula.left is not None
-        left = evaluate_rows(formula, formula.left, self.data, {}, [n for n in formula.graph.names([formula.left])])
+        left = evaluate_rows(formula, formula.left, self.data, {}, formula.graph.names([formula.left]))
         source = open_source(self.data).select(names)
         units = [source.read(i) for i in range(len(source.units))]
         columns = {n: np.concatenate([u[n] for u in units]) for n in names}
@@ -329,67 +325,6 @@ class Function:
         return array
 
 
-class Derivatives(Mapping[Any, Any]):
-    """SymPy expressions by name, made when they are looked at."""
-
-    def __init__(self, keys: Sequence[Any], make: Callable[[Any], Any]) -> None:
-        self._keys, self._make = tuple(keys), make
-        self._made: dict[Any, Any] = {}
-
-    def __getitem__(self, key: Any) -> Any:
-        if key not in self._keys:
-            raise KeyError(key)
-        if key not in self._made:
-            self._made[key] = self._make(key)
-        return self._made[key]
-
-    def __iter__(self) -> Any:
-        return iter(self._keys)
-
-    def __len__(self) -> int:
-        return len(self._keys)
-
-    def __repr__(self) -> str:
-        return repr(dict(self))
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """What follows from a formula before anything runs; it prints itself.
-
-    gradient: `["a"]` -> SymPy expression of the derivative (of the row loss with data, else of the function or of the
-    right-hand side); hessian: `["a", "b"]`. `guarantees` by reduction ("sum", "mean") where data are given and the loss
-    is quadratic. `lines` of the program.
-    """
-
-    formula: str
-    roles: dict[str, str]
-    gradient: Mapping[str, sympy.Expr]
-    hessian: Mapping[tuple[str, str], sympy.Expr]
-    partials: dict[str, tuple[str, str]]  # name -> formula text, LaTeX
-    of: str
-    row_loss: str
-    quadratic: bool
-    guarantees: dict[str, Guarantee]
-    rates: tuple[str, ...]
-    program: tuple[str, ...]
-
-    def text(self) -> str:
-        """Roles, partial derivatives, structure, rates, program as plain text."""
-        from .report.text import explanation_text
-
-        return explanation_text(
-            self.formula, self.roles, self.of, self.row_loss, self.partials, self.quadratic, self.rates, self.program
-        )
-
-    __str__ = text
-
-    @cached_property
-    def latex(self) -> dict[str, str]:
-        """LaTeX of each partial derivative, by name."""
-        return {name: tex for name, (_, tex) in self.partials.items()}
-
-
 # shared pieces -----------------------------------------------------------------------------------------------
 
 
@@ -398,10 +333,10 @@ def evaluate_rows(formula: Formula, node: int, data: Any, values: Mapping[str, V
     from .formula.evaluate import Evaluator
 
     source = open_source(data).select(list(columns))
-    evaluator = Evaluator(formula.graph, [node], columns, {n: n for n in values})  # type: ignore[misc]
+    evaluator = Evaluator(formula.graph, [node], columns, {n: n for n in values})
     parts = []
     with np.errstate(all="ignore"):
-        prepared = evaluator.prepare({n: v if isinstance(v, np.ndarray) else np.float64(v) for n, v in values.items()})  # type: ignore[arg-type]
+        prepared = evaluator.prepare({n: v if isinstance(v, np.ndarray) else np.float64(v) for n, v in values.items()})
         for unit, rows in enumerate(source.units):
             result = evaluator.rows(prepared, source.read(unit))[0]
             parts.append(np.broadcast_to(np.asarray(result, dtype=np.float64), (rows,)))

@@ -1,4 +1,4 @@
-"""method="auto", the learning rate, and what is guaranteed: structure + rows -> a Plan, with the sentence that says why."""
+"""method="auto", the learning rate, and what is guaranteed: structure + rows -> a Plan, and why."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import numpy as np
 
 from .errors import FitError
 from .formula.objective import MAX_HESSIAN, Objective
+from .kernels.surface import Surface
 from .methods.first_order import RULES, Backtracking, FirstOrder, first_order
 from .methods.method import Method
-from .methods.trust_region import TrustRegion
-from .types import Array, Need
+from .methods.trust_region import TrustRegion, spectrum
+from .types import Array, Evaluation, Need, is_whole
 
 SECOND_ORDER = ("gauss-newton", "newton")
 
@@ -88,7 +89,7 @@ def plan(objective: Objective, method: str, batch: int | None, rate: float | str
     if not isinstance(method, str):
         raise FitError(f"method is a name or the text of an update rule, not {type(method).__name__}")
     name = method.strip()
-    if batch is not None and (isinstance(batch, bool) or not isinstance(batch, int | np.integer) or batch < 1):
+    if batch is not None and not (is_whole(batch) and batch >= 1):
         raise FitError(f"batch is {batch!r}; give a whole number of rows, or None for all rows")
     p = objective.layout.size
     if name == "lbfgs":
@@ -164,15 +165,55 @@ def settle_rate(
                 open_rate=False,
             )
         rate = guarantee.safe if math.isfinite(guarantee.safe) else 1.0
-        why = f"{made.why}; rate {rate:.4g} = 1/L, safe because the loss is a quadratic of curvature L = {guarantee.largest:.4g}"
+        why = (
+            f"{made.why}; rate {rate:.4g} = 1/L, safe: the loss is a quadratic of curvature L = {guarantee.largest:.4g}"
+        )
         return replace(made, method=method.with_rate(rate), why=why, rate=rate, open_rate=False)
     rate = method.schedule.at(1, 0)
     if guarantee is not None and method.rate_limit is not None and not method.schedule.text:
         limit = method.rate_limit / guarantee.largest if guarantee.largest > 0 else math.inf
         if rate > limit:
             warning = (
-                f"the rate {rate:g} is above {limit:.4g}, beyond which {method.name} diverges on this quadratic loss "
-                f"(largest curvature {guarantee.largest:.4g}, reduce={objective.reduce!r}); {guarantee.safe:.4g} is safe"
+                f"the rate {rate:g} is above {limit:.4g}, beyond which {method.name} diverges on this quadratic loss: "
+                f"its curvature is {guarantee.largest:.4g} (reduce={objective.reduce!r}); {guarantee.safe:.4g} is safe"
             )
             return replace(made, warning=warning, rate=rate)
     return replace(made, rate=None if method.schedule.text else rate)
+
+
+def guaranteed(objective: Objective, surface: Surface) -> tuple[dict[str, Guarantee], tuple[str, ...]]:
+    """Sum and mean with their safe rates side by side, and what holds for the root of the mean square, in sentences."""
+    if not objective.layout.size:
+        return {}, ()
+    if not objective.quadratic or objective.large:
+        return {}, ("convexity is not proved for this formula, nor any rate safe; with rate=None it is found by trial",)
+    theta = np.clip(np.ones(objective.layout.size), objective.lower, objective.upper)
+    evaluation = surface.at(theta, Need.NORMAL if objective.squares else Need.HESSIAN)
+    if not evaluation.finite or evaluation.curvature is None:
+        return {}, ("the Hessian is not finite on these data",)
+    n = evaluation.weight
+    both = {"sum": Guarantee.of(evaluation.curvature), "mean": Guarantee.of(evaluation.curvature, 1.0 / n)}
+    one = both["sum"]
+    if not one.convex:
+        return both, ("a quadratic that is not convex: gradient descent runs away from its saddle",)
+    kind = "strictly convex, one minimum" if one.smallest > 0 else "convex and flat along a direction, many minima"
+    lines = [f"{kind}; condition L/μ = {one.condition:.6g}"]
+    lines += [f'reduce="{name}": {_rate_words(g)}' for name, g in both.items()]
+    if objective.squares:
+        lines.append(f'loss="rmse": {_root_words(surface, theta, evaluation, n, one.largest)}')
+    return both, tuple(lines)
+
+
+def _rate_words(g: Guarantee) -> str:
+    words = f"L = {g.largest:.6g}, gd converges below 2/L = {g.limit:.4g}, safe rate 1/L = {g.safe:.4g}"
+    return words + (f" ({g.steps(g.safe):,.0f} steps for a millionth of the error)" if g.smallest > 0 else "")
+
+
+def _root_words(surface: Surface, theta: Array, evaluation: Evaluation, n: float, largest: float) -> str:
+    """The root of the mean square has curvature λmax/(n·rms*) near its minimum: none that is bounded on exact data."""
+    assert evaluation.curvature is not None
+    step = spectrum(evaluation.curvature, evaluation.slope, evaluation.factor).step()
+    rms = math.sqrt(max(2.0 * surface.at(theta + step, Need.VALUE).sum, 0.0) / n)
+    if rms <= 1e-12 * math.sqrt(surface.signal / n):
+        return "no rate is safe: the data are fitted exactly, and there the root has a kink; a fixed rate oscillates"
+    return f"near the minimum a rate of n·rms/λmax = {n * rms / largest:.4g} is safe (rms = {rms:.4g})"

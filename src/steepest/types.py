@@ -12,6 +12,16 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 
+def is_number(value: object) -> bool:
+    """Whether a value is a real number (a bool is none)."""
+    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+
+
+def is_whole(value: object) -> bool:
+    """Whether a value is an integer (a bool is none)."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
 class Status(StrEnum):
     """How a run ended; SEMANTICS of each in docs/words.md."""
 
@@ -136,8 +146,8 @@ class Stop:
 class Step:
     """One point of a descent: Step 0 is the start, Step k the point after k updates.
 
-    `theta` (p,), `loss` and `gradient_norm` of the reduced objective (of the batch, for mini-batches); `passes` readings
-    of all rows so far; `status` is "running" until the last one.
+    `theta` (p,), `loss` and `gradient_norm` of the reduced objective (of the batch, for mini-batches); `passes` are
+    readings of all rows so far; `status` is "running" until the last one.
     """
 
     number: int

@@ -9,7 +9,6 @@ import numpy as np
 from .errors import FitError
 from .formula.objective import Objective
 from .types import Array
-from .verdict import Verdict
 
 
 @dataclass(frozen=True)
@@ -24,10 +23,13 @@ class Uncertainty:
     degrees: int | None = None
 
 
-def uncertainty(objective: Objective, verdict: Verdict, rows: int, errors: str = "auto") -> Uncertainty:
+def uncertainty(
+    objective: Objective, inverse: Array | None, held: bool, rss: float | None, rows: int, errors: str = "auto"
+) -> Uncertainty:
     """Squares: s²·(JᵀWJ)⁻¹, s² = Σ w·r²/(N - p) (1 with known sigma). A formula without `=`: inverse Hessian of S.
 
-    `errors`: "auto", or "hessian" for the inverse Hessian of T whatever the loss.
+    `inverse` is that of the curvature of T at a certified minimum (None: singular), `held` whether a bound holds a
+    parameter, `rss` = Σ w·r². `errors`: "auto", or "hessian" for the inverse Hessian of T whatever the loss.
     """
     if errors not in ("auto", "hessian", "sandwich"):
         raise FitError(f"errors={errors!r}; known are auto and hessian")
@@ -36,24 +38,22 @@ def uncertainty(objective: Objective, verdict: Verdict, rows: int, errors: str =
     p = objective.layout.size
     if p == 0:
         return Uncertainty(None, "nothing is free")
-    if not verdict.converged:
-        return Uncertainty(None, "errors hold only at a minimum")
-    if verdict.inverse is None:
+    if inverse is None:
         return Uncertainty(None, "the Hessian is singular")
-    if verdict.free is not None and not verdict.free.all():
+    if held:
         return Uncertainty(None, "a parameter stands at its bound, where errors by curvature do not hold")
     if objective.penalty is not None and errors == "auto":
         return Uncertainty(None, "with a penalty the estimate is biased on purpose; ask with errors='hessian'")
     if errors == "hessian" and not objective.squares:
-        return Uncertainty(verdict.inverse)
+        return Uncertainty(inverse)
     if objective.squares:
         if objective.known_sigma:
-            return Uncertainty(verdict.inverse)
-        if rows <= p or verdict.noise is None:
+            return Uncertainty(inverse)
+        if rows <= p or rss is None:
             return Uncertainty(None, f"{rows} rows for {p} parameters leave nothing to estimate the noise from")
-        return Uncertainty(verdict.inverse * verdict.noise, degrees=rows - p)
+        return Uncertainty(inverse * (rss / (rows - p)), degrees=rows - p)
     if objective.formula.left is None and objective.columns:
-        return Uncertainty(verdict.inverse)
+        return Uncertainty(inverse)
     if not objective.columns:
         return Uncertainty(None, "a function has a minimum, not an estimate")
     return Uncertainty(None, "this loss is no likelihood that is known; ask with errors='hessian'")

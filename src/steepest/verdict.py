@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from .formula.objective import MAX_HESSIAN, Objective
-from .methods.trust_region import Spectrum, held, restrict, spectrum
-from .surface import Surface
+from .kernels.surface import Surface
+from .methods.trust_region import Mask, Spectrum, held, restrict, spectrum
 from .types import Array, Evaluation, Need, Status
 
 U = float(np.finfo(float).eps)
@@ -29,9 +29,10 @@ class Verdict:
     sentence: str
     certificate: dict[str, Any] = field(default_factory=dict)
     inverse: Array | None = None  # H⁻¹ on the free parameters, zero elsewhere; None where it does not exist
-    noise: float | None = None  # s² of residual losses
-    free: Array | None = None
+    held: bool = False  # a bound holds a parameter
     near: bool = False  # the gap test holds
+    largest: float = 0.0  # eigenvalue of the curvature of T
+    stationary_end: bool = False  # stationary, and no method of steepest leads on from here
 
     @property
     def converged(self) -> bool:
@@ -39,8 +40,13 @@ class Verdict:
         return self.status is Status.CONVERGED
 
 
-def judge(surface: Surface, theta: Array, start: Array, evaluation: Evaluation | None = None) -> Verdict:
-    """Test a point. `evaluation` saves a pass where it is of Need.NORMAL (residual losses) or Need.HESSIAN."""
+def judge(
+    surface: Surface, theta: Array, start: Array, evaluation: Evaluation | None = None, *, certify: bool = True
+) -> Verdict:
+    """Test a point. `evaluation` saves a pass where it is of Need.NORMAL (residual losses) or Need.HESSIAN.
+
+    `certify=False`: the gap test alone (`near`), which costs no pass then.
+    """
     objective = surface.objective
     p = objective.layout.size
     if p == 0:
@@ -64,17 +70,17 @@ def judge(surface: Surface, theta: Array, start: Array, evaluation: Evaluation |
             Status.CONVERGED,
             "every parameter is held at a bound, pushed there by the gradient",
             certificate,
-            free=free,
+            held=True,
             near=True,
         )
-    return _Judge(surface, objective, theta, start, evaluation, free).verdict()
+    return _Judge(surface, objective, theta, start, evaluation, free).verdict(certify)
 
 
 class _Judge:
     """One judgement: the numbers that the tests share."""
 
     def __init__(
-        self, surface: Surface, objective: Objective, theta: Array, start: Array, evaluation: Evaluation, free: Array
+        self, surface: Surface, objective: Objective, theta: Array, start: Array, evaluation: Evaluation, free: Mask
     ) -> None:
         self.surface, self.objective, self.theta, self.evaluation, self.free = (
             surface,
@@ -98,9 +104,9 @@ class _Judge:
         self.gap = 0.5 * float(np.sum(falls))
         self.size = np.maximum(np.abs(theta), np.abs(theta - start))[free]
         self.size[self.size == 0] = 1.0
-        self.noise: float | None = None
+        self.largest = float(np.linalg.eigvalsh(curvature)[-1])
 
-    def verdict(self) -> Verdict:
+    def verdict(self, certify: bool) -> Verdict:
         near = self._near()
         weakest = float(self.parts.values[0])
         certificate: dict[str, Any] = {
@@ -111,7 +117,7 @@ class _Judge:
             else None,
             "expected_gap": self._reduced_gap(),
         }
-        if not near:
+        if not near or not certify:
             return self._say(Status.STOPPED, "the minimum is not reached", certificate, near)
         if self.objective.squares:
             return self._residual(certificate)
@@ -125,8 +131,8 @@ class _Judge:
         rss, rows, p = 2.0 * self.evaluation.sum, self.evaluation.rows, int(self.free.sum())
         signal = self.surface.signal
         if rows > p:
-            self.noise = 1.0 if self.objective.known_sigma else max(0.0, rss - 2.0 * self.gap) / (rows - p)
-            s, typical = self.noise**0.5, (signal / rows) ** 0.5
+            noise = 1.0 if self.objective.known_sigma else max(0.0, rss - 2.0 * self.gap) / (rows - p)
+            s, typical = noise**0.5, (signal / rows) ** 0.5
             if self.objective.known_sigma or s > 1e3 * U * typical:
                 return bool(np.sqrt(2.0 * self.gap / p) <= max(1e-6 * s, 8.0 * U * typical))
         return self.gap <= U * (rss * signal) ** 0.5 + U**2 * signal or small_steps
@@ -213,31 +219,30 @@ class _Judge:
 
     def _combination(self) -> str:
         """Which parameters the data cannot tell apart, from the singular directions."""
-        names = np.array(self.objective.layout.flat)[self.free]
-        vectors = self.parts.vectors[:, self.singular] / self.parts.scale[:, None]
-        vectors /= np.max(np.abs(vectors), axis=0)
-        moved = [n for n, row in zip(names, np.abs(vectors), strict=True) if row.max() > 1e-3]
-        missing = self.evaluation.rows < len(names)
-        why = f"{self.evaluation.rows} rows cannot determine {len(names)} parameters; " if missing else ""
-        if len(moved) == 1:
-            return f"{why}the data do not determine {moved[0]}: the loss does not depend on it here"
-        if vectors.shape[1] == 1:
-            pairs = sorted(
-                zip(moved, [float(v) for n, v in zip(names, vectors[:, 0], strict=True) if n in moved], strict=True),
-                key=lambda x: -abs(x[1]),
-            )
-            shift = ", ".join(f"{n} by {v:+.4g}" for n, v in pairs[:6])
-            return f"{why}the data do not determine {', '.join(moved[:8])} one by one: moving {shift} together leaves the loss as it is"
-        return f"{why}the data do not determine {', '.join(moved[:8])}{' ...' if len(moved) > 8 else ''}: {vectors.shape[1]} combinations of them are free"
+        names = [n for n, free in zip(self.objective.layout.flat, self.free, strict=True) if free]
+        directions = self.parts.vectors[:, self.singular]
+        moved = np.abs(directions).max(axis=1) > 1e-3
+        listed = ", ".join([n for n, m in zip(names, moved, strict=True) if m][:8]) + (
+            " ..." if moved.sum() > 8 else ""
+        )
+        few = f"{self.evaluation.rows} rows cannot determine {len(names)} parameters; "
+        why = few if self.evaluation.rows < len(names) else ""
+        if moved.sum() == 1:
+            return f"{why}the data do not determine {listed}: the loss does not depend on it here"
+        if directions.shape[1] > 1:
+            return f"{why}the data do not determine {listed}: {directions.shape[1]} combinations of them are free"
+        shift = directions[:, 0] / self.parts.scale
+        shift = np.where(moved, shift / np.abs(shift[moved]).max(), 0.0)
+        together = ", ".join(f"{names[i]} by {shift[i]:+.4g}" for i in np.argsort(-np.abs(shift))[:6] if moved[i])
+        return (
+            f"{why}the data do not determine {listed} one by one: moving {together} together leaves the loss as it is"
+        )
 
     def _scaled_gradient(self) -> float:
-        """‖D⁻¹g‖ relative to the loss: free of the units of the parameters."""
+        """‖D⁻¹g‖, free of the parameters' units; for residual losses relative to √T, the cosine that MINPACK tests."""
         scaled = float(np.linalg.norm(self.evaluation.slope[self.free] / self.parts.scale))
-        return (
-            scaled / max(abs(self.evaluation.total) ** 0.5, 1e-300)
-            if self.objective.squares and self.evaluation.total > 0
-            else scaled
-        )
+        total = self.evaluation.total
+        return scaled / total**0.5 if self.objective.squares and total > 0 else scaled
 
     def _reduced_gap(self) -> float:
         if self.objective.reduce == "sum":
@@ -253,7 +258,7 @@ class _Judge:
             root = self.parts.vectors / np.sqrt(np.abs(self.parts.values)) / self.parts.scale[:, None]
             inverse = np.zeros((len(self.theta), len(self.theta)))
             inverse[np.ix_(self.free, self.free)] = root @ root.T
-        return Verdict(status, sentence, certificate, inverse, self.noise, self.free, near)
+        return Verdict(status, sentence, certificate, inverse, not self.free.all(), near, self.largest)
 
 
 def _convex(objective: Objective, lowest: float | None) -> dict[str, Any]:

@@ -27,11 +27,11 @@ class Evaluator:
         graph: Graph,
         outputs: Sequence[int],
         columns: Sequence[str],
-        parameters: Mapping[str, int | slice],
+        parameters: Mapping[str, Any],
     ) -> None:
         self.outputs = tuple(outputs)
         self._values: list[Any] = []
-        self._parameters: list[tuple[int, int | slice]] = []
+        self._parameters: list[tuple[int, Any]] = []
         self._columns: list[tuple[int, str]] = []
         self._once: list[Operation] = []
         self._each: list[Operation] = []
@@ -90,7 +90,7 @@ class Evaluator:
         self._values.append(None)
         return len(self._values) - 1
 
-    def prepare(self, theta: Array) -> list[Any]:
+    def prepare(self, theta: Any) -> list[Any]:
         """The slots filled with everything that does not depend on the row."""
         values = self._values.copy()
         for target, place in self._parameters:
@@ -108,7 +108,7 @@ class Evaluator:
             values[target] = compute(*[values[a] for a in arguments])
         return [values[s] for s in self._output_slots]
 
-    def __call__(self, theta: Array, columns: Mapping[str, Array] | None = None) -> list[Any]:
+    def __call__(self, theta: Any, columns: Mapping[str, Array] | None = None) -> list[Any]:
         """Both at once; call it under `np.errstate(all="ignore")`."""
         return self.rows(self.prepare(theta), columns or {})
 

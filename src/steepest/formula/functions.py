@@ -50,7 +50,7 @@ def power(u: Any, v: Any) -> Any:
         if v == -1:
             return 1.0 / u
         if v == 0.5:
-            return np.sqrt(u) if np.ndim(u) == 0 or not np.signbit(u).any() else np.power(u, 0.5)
+            return np.sqrt(u)
     return np.power(u, v)
 
 
@@ -133,7 +133,7 @@ FUNCTIONS: dict[str, Function] = {
     "max": Function(2, ("1 if u >= v", "1 if u < v"), np.maximum, r"\max\left({0}, {1}\right)"),
     "clip": Function(
         3,
-        ("1 if u >= v and u <= w", "1 if u < v", "1 if u > w and u >= v"),
+        ("1 if u >= v and u <= w", "1 if u < v and v <= w", "1 if u > w or v > w"),
         lambda u, v, w: np.minimum(np.maximum(u, v), w),
         r"\mathrm{{clip}}\left({0}, {1}, {2}\right)",
     ),

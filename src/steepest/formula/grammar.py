@@ -279,7 +279,7 @@ class _Parser:
     def expression(self, binding: int) -> int:
         """A Pratt parser: read an operand, then every operator that binds at least as tightly as asked."""
         start = self.token
-        left = self.operand()
+        left = self.operand(binding)
         while True:
             token = self.token
             op = token.text if not token.quoted and token.kind in ("sign", "name") else ""
@@ -332,7 +332,7 @@ class _Parser:
             self.number_like(side, start)
         return self.placed(graph.apply(op, left, right), start, (left, right))
 
-    def operand(self) -> int:
+    def operand(self, binding: int) -> int:
         token = self.token
         if token.kind == "number":
             self.advance()
@@ -348,7 +348,8 @@ class _Parser:
             return self.placed(self.graph.apply("not", inner), token)
         if token.kind == "sign" and token.text in "+-":
             self.advance()
-            inner = self.nested(SIGN)
+            # -b*x is -(b*x): the same bits as (-b)*x, and what derivatives pull out anyway
+            inner = self.nested(BINDING["*"] if binding <= BINDING["*"] else SIGN)
             self.number_like(inner, token)
             return inner if token.text == "+" else self.placed(self.graph.apply("neg", inner), token, (inner,))
         if token.text == "(" and token.kind == "sign":

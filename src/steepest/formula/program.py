@@ -26,17 +26,22 @@ Node = tuple[Any, ...]
 EXACT_LIMIT = 10**18  # larger integers and fractions go on as floats
 COMMUTATIVE = frozenset(("+", "*", "==", "!=", "and", "or"))
 LEAVES = frozenset(("number", "pi", "name"))
+#: what overflows long before its argument does, and what stays finite whatever its argument
+GROWING = frozenset(("exp", "expm1", "sinh", "cosh"))
+BOUNDED = frozenset(("sin", "cos", "asin", "acos", "atan", "atan2", "tanh", "sigmoid", "sign"))
+SMALL_POWER = 3  # a written exponent up to here overflows no sooner than a product of names
 
 
 class Graph:
     """An arena of hash-consed nodes; a node is known by its index. `places[node]` is its slice of the text."""
 
-    __slots__ = ("_constants", "_index", "nodes", "places")
+    __slots__ = ("_constants", "_grows", "_index", "nodes", "places")
 
     def __init__(self) -> None:
         self.nodes: list[Node] = []
         self.places: dict[int, tuple[int, int]] = {}
         self._index: dict[Any, int] = {}
+        self._grows: list[bool] = []
         self._constants: dict[int, Number] = {}  # what holds no name, by value: numbers, and pi with its multiples
 
     # leaves ------------------------------------------------------------------------------------------------
@@ -91,6 +96,24 @@ class Graph:
     def value(self, node: int) -> Number | None:
         """The number that a node is, or None."""
         return self.nodes[node][1] if self.nodes[node][0] == "number" else None
+
+    def is_number(self, node: int) -> bool:
+        """Whether the node is a written or folded number."""
+        return bool(self.nodes[node][0] == "number")
+
+    def grows(self, node: int) -> bool:
+        """Whether the node may overflow at moderate values of the names: an exponential or a power stands in it."""
+        for i in range(len(self._grows), node + 1):
+            op, *args = self.nodes[i]
+            if op in LEAVES or op in BOUNDED:
+                grows = False
+            elif op == "**":
+                power = self.value(args[1])
+                grows = power is None or abs(power) > SMALL_POWER or self._grows[args[0]]
+            else:
+                grows = op in GROWING or any(self._grows[a] for a in args)
+            self._grows.append(grows)
+        return self._grows[node]
 
     def is_constant(self, node: int) -> bool:
         """Whether the node holds no name."""
@@ -151,9 +174,7 @@ class Graph:
             inner = self.nodes[args[0]]
             return int(inner[1]) if inner[0] == "neg" else None
         if op == "_nonzero":
-            inner = self.nodes[args[0]]
-            number = self.value(inner[1]) if inner[0] == "/" else first
-            return self.apply("==", self.number(1), self.number(1)) if number else None
+            return self.apply("==", self.number(1), self.number(1)) if first else None
         if op in ("and", "or"):
             if args[0] == args[1]:
                 return args[0]
@@ -259,10 +280,12 @@ class Program:
                 text = f"[{', '.join(words)}]"
             elif op == "neg":
                 text = f"-{words[0]}"
+            elif op == "_nonzero":
+                text = f"{words[0]} != 0"
             elif op == "@" or FUNCTIONS[op].operator:
                 text = f"{words[0]} {op} {words[1]}" if len(words) == 2 else f"{op} {words[0]}"
             else:
-                text = f"{op.lstrip('_')}({', '.join(words)})"
+                text = f"{op}({', '.join(words)})"
             yield f"{shown[node]} = {text}"
         for name, node in self.outputs:
             yield f"{name} = {shown[node]}"

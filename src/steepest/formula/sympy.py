@@ -14,8 +14,10 @@ from typing import Any
 
 import numpy as np
 import sympy as sp
+from sympy.core.exprtools import factor_terms
 from sympy.core.function import AppliedUndef
 from sympy.core.relational import Relational
+from sympy.simplify.simplify import signsimp
 
 from ..errors import FormulaError
 from .derive import plus
@@ -29,6 +31,7 @@ Expr = Any  # SymPy comes without types
 MAX_TERMS = 2_000  # of a Poly
 MAX_ORDERED = 100  # terms that are put into SymPy's order of reading
 MAX_TREE = 100_000  # operations of an expression that is written out
+MAX_GATHERED = 300  # operations of a second derivative whose common factors are gathered
 MAX_BITS = 2_000  # of an exact coefficient
 
 CALLS = {
@@ -83,8 +86,7 @@ def from_sympy(expression: object) -> Formula:
     if not isinstance(expression, sp.Basic):
         raise FormulaError(f"a formula is text or a SymPy expression, not {type(expression).__name__}")
     graph = Graph()
-    sides = expression.args if isinstance(expression, sp.Eq) else (expression,)
-    nodes = _read(graph, sides, {})
+    nodes = _read(graph, expression.args if isinstance(expression, sp.Eq) else (expression,), {})
     if max(_sizes(graph, nodes).values()) > MAX_LENGTH:
         raise _too_long()
     return parse(" = ".join(to_text(graph, node) for node in nodes))
@@ -95,7 +97,7 @@ def _read(graph: Graph, expressions: Sequence[Expr], known: Mapping[Expr, int]) 
     done: dict[int, int] = {}
     kept: list[tuple[Expr, tuple[Expr, ...]]] = []  # keeps alive what the identities in `done` belong to
     parts: dict[int, tuple[Expr, ...]] = {}
-    todo = list(expressions)
+    todo = list(reversed(expressions))
     while todo:
         expression = todo[-1]
         key = id(expression)
@@ -106,7 +108,10 @@ def _read(graph: Graph, expressions: Sequence[Expr], known: Mapping[Expr, int]) 
             if isinstance(expression, sp.Symbol) and expression in known:
                 done[key] = known[expression]
                 continue
-            parts[key] = _parts(expression)
+            try:
+                parts[key] = _parts(expression)
+            except RecursionError:
+                raise FormulaError("the expression is nested too deep for SymPy") from None
             kept.append((expression, parts[key]))
             if len(kept) > MAX_LENGTH:
                 raise _too_long()
@@ -310,18 +315,29 @@ def _too_long() -> FormulaError:
 
 
 # program -> SymPy ----------------------------------------------------------------------------------------------
-def to_sympy(graph: Graph, node: int, symbols: Mapping[str, Expr] | None = None) -> Expr:
+def to_sympy(graph: Graph, node: int, symbols: Mapping[str, Expr] | None = None, *, order: int = 1) -> Expr:
     """The SymPy expression of a node, over plain symbols by name (or over those given).
 
     `[x1, x2] @ B` is written out with symbols `B[0]`, `B[1]`; for a matrix column X, whose width only the data know,
-    `X @ B` is one symbol. Raises FormulaError where the expression written out would be too large.
+    `X @ B` is one symbol. `order` = 2: a second derivative, whose common factors SymPy's own `diff(f, x, y)` gathers,
+    and so does this. Raises FormulaError where the expression written out would be too large.
     """
-    return to_sympy_many(graph, [node], symbols)[0]
+    return to_sympy_many(graph, [node], symbols, order=order)[0]
 
 
-def to_sympy_many(graph: Graph, nodes: Sequence[int], symbols: Mapping[str, Expr] | None = None) -> list[Expr]:
+def to_sympy_many(
+    graph: Graph, nodes: Sequence[int], symbols: Mapping[str, Expr] | None = None, *, order: int = 1
+) -> list[Expr]:
     """The SymPy expressions of several nodes, sharing what they have in common."""
-    return _Writer(graph, nodes, symbols or {}).expressions()
+    expressions = _Writer(graph, nodes, symbols or {}).expressions()
+    if order > 1:
+        sizes = _sizes(graph, nodes)
+        # not of a long one: gathering takes seconds there, and nobody compares it by eye
+        return [
+            factor_terms(signsimp(e)) if sizes[n] <= MAX_GATHERED else e
+            for n, e in zip(nodes, expressions, strict=True)
+        ]
+    return expressions
 
 
 def tidy(graph: Graph, node: int) -> tuple[Graph, int]:

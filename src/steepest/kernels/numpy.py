@@ -116,4 +116,4 @@ def _sum(value: Array, rows: int) -> float:
 
 def _products(left: Array, right: Array) -> Array:
     """leftᵀ right without BLAS."""
-    return np.einsum("ki,kj->ij", left, right)
+    return np.asarray(np.einsum("ki,kj->ij", left, right))

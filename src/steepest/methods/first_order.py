@@ -18,7 +18,7 @@ import numpy as np
 from ..errors import FitError
 from ..formula.evaluate import Evaluator
 from ..formula.grammar import Formula, parse, parse_rule
-from ..types import Array, Evaluation, Need
+from ..types import Array, Evaluation, Need, is_number
 from .method import State
 
 RESERVED = ("g", "theta", "rate", "step", "epoch", "loss")
@@ -144,11 +144,7 @@ class Schedule:
             if not formula.names:
                 return Schedule.read(float(Evaluator(formula.graph, [formula.right], (), {})({})[0]))
             return Schedule(float("nan"), rate)
-        if (
-            isinstance(rate, bool)
-            or not isinstance(rate, int | float | np.number)
-            or not 0 < float(rate) < float("inf")
-        ):
+        if not is_number(rate) or not 0.0 < float(rate) < float("inf"):
             raise FitError(f"the rate is {rate!r}; give a positive number, or a formula of step and epoch")
         return Schedule(float(rate))
 
@@ -205,7 +201,7 @@ class Backtracking:
         rate /= 2.0
         if rate * float(np.linalg.norm(old.gradient)) <= 1e-16 * max(float(np.linalg.norm(before)), 1e-300):
             return before, State(False, "no step, however small, lowers the loss any further", state.memory)
-        proposal, new = self._propose(old, inner, before, rate, step, epoch)
+        proposal, new = self._propose(old, inner, before, rate, step - 1, epoch - 1)  # the same step once more
         return proposal, replace(new, accepted=False)
 
     def _propose(

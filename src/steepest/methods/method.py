@@ -21,13 +21,21 @@ class State:
 
 
 class Method(Protocol):
-    """`need` is what a pass must deliver; `name` is what people see."""
+    """Two pure functions and what they ask for."""
 
-    name: str
-    need: Need
+    @property
+    def name(self) -> str:
+        """As in messages."""
+
+    @property
+    def need(self) -> Need:
+        """What a pass must deliver."""
 
     def init(self, theta: Array) -> State:
         """The state before the first evaluation."""
 
     def update(self, evaluation: Evaluation, state: State, theta: Array, step: int, epoch: int) -> tuple[Array, State]:
-        """The point to evaluate next. `step` counts from 1: the update that is being made; `epoch` from 0."""
+        """The point to evaluate next.
+
+        `step` (from 1) and `epoch` (from 0) are those of the update that follows if the evaluated `theta` is accepted.
+        """

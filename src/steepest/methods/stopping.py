@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 
@@ -13,44 +14,59 @@ DEFAULT_STEPS = 1_000_000
 
 @dataclass(frozen=True)
 class Limits:
-    """The limits of a run. `default` limits are ours and a failure of a full-batch method; the user's are a success."""
+    """The limits of a run: the user's, and ours where the user set no length.
+
+    A limit of ours is a failure of a full-batch method; one of the user's is a success.
+    """
 
     stop: Stop
+    passes: float
+    steps: float
     default: bool
     started: float
     maximise: bool = False
 
     @staticmethod
     def of(stop: Stop | None, rows: int, batch: int | None, maximise: bool) -> Limits:
-        """The user's stop, or the defaults: 10,000 passes or a million steps; mini-batches max(100, 10⁶/rows) passes."""
-        if stop is not None and not stop.empty:
-            return Limits(stop, False, time.monotonic(), maximise)
+        """10,000 passes or a million steps; for mini-batches max(100, 10⁶/rows) passes, which is how long they run."""
+        stop = stop or Stop()
+        default = stop.steps is None and stop.passes is None and stop.seconds is None
         passes = DEFAULT_PASSES if batch is None else max(100, -(-1_000_000 // rows))
-        return Limits(Stop(passes=passes, steps=DEFAULT_STEPS), True, time.monotonic(), maximise)
+        ours = (float(passes), float(DEFAULT_STEPS)) if default else (math.inf, math.inf)
+        return Limits(stop, *ours, default, time.monotonic(), maximise)
 
-    def reached(
-        self, steps: int, passes: float, gradient_norm: float, loss: float, *, full: bool, epochs: int = 1
-    ) -> str:
-        """The sentence of the first rule that is met, or "". `full`: loss and gradient are those of all rows."""
+    def reached(self, steps: int, passes: float, gradient_norm: float = math.inf, loss: float = math.nan) -> str:
+        """The sentence of the first rule that is met, or "". Gradient and loss: those of all rows, where known."""
         stop = self.stop
-        if full and stop.gradient is not None and gradient_norm < stop.gradient:
+        if stop.gradient is not None and gradient_norm < stop.gradient:
             return f"|gradient| = {gradient_norm:.3g} is below {stop.gradient:g}"
-        if full and stop.loss is not None and (loss >= stop.loss if self.maximise else loss <= stop.loss):
+        if stop.loss is not None and (loss >= stop.loss if self.maximise else loss <= stop.loss):
             return f"the loss {loss:.6g} has reached {stop.loss:g}"
-        if stop.steps is not None and steps >= stop.steps and (not self.default or epochs >= 1):
-            return f"ran {steps:,} step{'s' * (steps != 1)}" + ("" if not self.default else ", the default limit")
-        if stop.passes is not None and passes >= stop.passes:
-            return f"ran {passes:,.6g} pass{'es' * (passes != 1)}" + ("" if not self.default else ", the default limit")
+        for done, limit, what in ((steps, stop.steps, "step"), (passes, stop.passes, "pass")):
+            if limit is not None and done >= limit:
+                return f"ran {_count(done, what)}"
+        for done, limit, what in ((steps, self.steps, "step"), (passes, self.passes, "pass")):
+            if done >= limit:
+                return f"ran {_count(done, what)}, the default limit"
         if stop.seconds is not None and time.monotonic() - self.started >= stop.seconds:
             return f"ran {stop.seconds:g} seconds"
         return ""
 
+    def default_reached(self, sentence: str) -> bool:
+        """Whether a sentence is that of a limit of ours."""
+        return sentence.endswith("the default limit")
+
     @property
     def in_full(self) -> bool:
         """Whether the user fixed the length of a first-order run: then no earlier end by the converged test."""
-        return not self.default and (self.stop.steps is not None or self.stop.passes is not None)
+        return self.stop.steps is not None or self.stop.passes is not None
 
     @property
     def by_target(self) -> bool:
         """Whether a gradient or a loss ends the run in place of the converged test."""
         return self.stop.gradient is not None or self.stop.loss is not None
+
+
+def _count(number: float, what: str) -> str:
+    plural = "" if number == 1 else "es" if what == "pass" else "s"
+    return f"{number:,.6g} {what}{plural}" if number != int(number) else f"{int(number):,} {what}{plural}"

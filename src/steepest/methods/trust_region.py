@@ -11,10 +11,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..types import Array, Evaluation, Need
 from .method import State
 
+Mask = NDArray[np.bool_]
 U = float(np.finfo(float).eps)
 FIRST_RADIUS = 100.0  # times the length of the scaled start (MINPACK's factor)
 NOISE = 16.0 * U  # relative rounding of a loss: differences below it say nothing
@@ -30,7 +32,7 @@ class Spectrum:
     vectors: Array
     slope: Array
 
-    def step(self, damping: float = 0.0, keep: Array | None = None) -> Array:
+    def step(self, damping: float = 0.0, keep: Mask | None = None) -> Array:
         """-(H + damping·D²)⁺ g; `keep` leaves directions out."""
         with np.errstate(divide="ignore", invalid="ignore"):
             along = -self.slope / (self.values + damping)
@@ -57,7 +59,7 @@ def spectrum(curvature: Array, slope: Array, factor: Array | None = None, scale:
     return Spectrum(scale, singular[order] ** 2, right.T[:, order], coordinates[order])
 
 
-def restrict(factor: Array | None, free: np.ndarray) -> Array | None:
+def restrict(factor: Array | None, free: Mask) -> Array | None:
     """The factor of some of the columns."""
     if factor is None or free.all():
         return factor
@@ -150,7 +152,7 @@ class TrustRegion:
         )
 
 
-def held(theta: Array, slope: Array, lower: Array, upper: Array) -> np.ndarray:
+def held(theta: Array, slope: Array, lower: Array, upper: Array) -> Mask:
     """Which parameters stand at a bound that the descent pushes against."""
     return np.asarray(((theta <= lower) & (slope > 0)) | ((theta >= upper) & (slope < 0)))
 

@@ -27,7 +27,8 @@ class Progress:
         """One line for a terminal."""
         loss = "" if self.loss is None else f"  loss {self.loss:.6g}"
         left = "" if self.left is None else f"  {_clock(self.left)} left"
-        return f"pass {self.passes:,.1f}  step {self.steps:,}  {_count(self.rows_per_second)} rows/s{loss}  {_clock(self.seconds)}{left}"
+        speed = f"{_count(self.rows_per_second)} rows/s"
+        return f"pass {self.passes:,.1f}  step {self.steps:,}  {speed}{loss}  {_clock(self.seconds)}{left}"
 
 
 class Watch:

@@ -8,14 +8,15 @@ from functools import cached_property
 
 import numpy as np
 
-from .data.reader import Reader
-from .data.source import Block
-from .errors import FitError
-from .formula.evaluate import Evaluator
-from .formula.objective import Item, Objective, RowSums
-from .formula.printing import to_text
-from .kernels.numpy import NumpyKernel
-from .types import Array, Evaluation, Need, Total
+from ..blas import one_thread
+from ..data.reader import Reader
+from ..data.source import Block
+from ..errors import FitError
+from ..formula.evaluate import Evaluator
+from ..formula.objective import Item, Objective, RowSums
+from ..formula.printing import to_text
+from ..types import Array, Evaluation, Need, Total
+from .numpy import NumpyKernel
 
 GRAM_LIMIT = 1e12  # condition of the scaled Gram matrix above which it has too few digits and a QR is made
 
@@ -94,15 +95,15 @@ class Surface:
             return evaluation
         kernel = self._kernel(Need.NORMAL)
         width = self.objective.layout.size + 1
-        factor = np.zeros((0, width))
+        factor: Array = np.zeros((0, width))
         for block in self._blocks():
             for tile in kernel.column_tiles(theta, block):
-                factor = np.linalg.qr(np.vstack([factor, tile]), mode="r")
+                factor = _triangle(factor, tile)
         if self.objective.penalty is not None:
             rows = self._penalty_rows(theta)
             if rows is None:
                 return evaluation
-            factor = np.linalg.qr(np.vstack([factor, rows]), mode="r")
+            factor = _triangle(factor, rows)
         padded = np.zeros((width, width))
         padded[: len(factor)] = factor[:width]
         return replace(evaluation, factor=padded)
@@ -164,7 +165,7 @@ class Surface:
     def gradient_check(self, theta: Array) -> float | None:
         """Relative difference of the exact slope along a direction to a central difference, on the first block.
 
-        None where either is not finite. The direction moves every parameter by a like share of its size.
+        None where the difference says nothing. The direction moves every parameter by a like share of its size.
         """
         block = self._block
         if block is None or self.objective.layout.size == 0:
@@ -180,9 +181,10 @@ class Surface:
             for s in (1.0, -1.0)
         )
         difference = (ahead - behind) / (2.0 * h)
-        size = max(abs(exact), abs(difference), 1e-10 * max(abs(ahead), abs(behind)))
-        result = abs(exact - difference) / size if size > 0 else 0.0
-        return result if np.isfinite(result) else None
+        size, rounding = max(abs(exact), abs(difference)), np.finfo(float).eps * max(abs(ahead), abs(behind)) / h
+        if not np.isfinite(difference) or size <= 1e3 * rounding:
+            return None  # the slope is lost in the rounding of the difference
+        return abs(exact - difference) / size
 
     def not_finite(self, theta: Array, evaluation: Evaluation, when: str = "at the start") -> FitError:
         """The error for a formula that is not finite: sub-expression, row, values, mend."""
@@ -230,6 +232,12 @@ class Surface:
             else "[" + ", ".join(f"{x:.4g}" for x in v[:4]) + ("...]" if len(v) > 4 else "]")
             for n, v in values.items()
         }
+
+
+def _triangle(factor: Array, rows: Array) -> Array:
+    """R of the QR of both, one above the other."""
+    with one_thread(len(rows)):
+        return np.asarray(np.linalg.qr(np.vstack([factor, rows]), mode="r"))
 
 
 def _kind(op: str, value: object) -> str:

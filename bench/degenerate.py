@@ -1,0 +1,88 @@
+"""Models that the data do not determine, saddles and valleys without an end: what each is called.
+
+    python bench/degenerate.py
+
+"asked" is what the words mean (converged only at a minimum that the data determine); a status that is not among them
+is marked. Errors beside anything but converged would be marked too.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+import steepest
+
+RANDOM = np.random.default_rng(0)
+X = np.linspace(0.0, 2.0, 21)
+NOISE = 0.05 * RANDOM.normal(size=X.size)
+BEAD = {"x": X, "y": 2.0 * X + NOISE}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A model, its data, a start, and the statuses that are right."""
+
+    what: str
+    formula: str
+    data: dict[str, Any] | None
+    asked: tuple[str, ...]
+    start: dict[str, float] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+NEVER = ("unidentifiable",)
+CASES = [
+    Case("a product of two", "y = a*b*x", BEAD, NEVER),
+    Case("a sum of two", "y = (a + b)*x", BEAD, NEVER),
+    Case("two intercepts", "y = a + b + c*x", BEAD, NEVER),
+    Case("equal columns", "y = a*x + b*z", {**BEAD, "z": X}, NEVER),
+    Case("columns equal to 1e-9", "y = a*x + b*z", {**BEAD, "z": X + 1e-9 * np.cos(X)}, ("converged", *NEVER)),
+    Case("more parameters than rows", "y = a + b*x + c*x**2", {"x": [0.0, 1.0], "y": [1.0, 2.0]}, NEVER),
+    Case("a constant column, an intercept", "y = a + b*k + c*x", {**BEAD, "k": np.full(X.size, 3.0)}, NEVER),
+    Case("a parameter times zero", "y = a*x + b*z", {**BEAD, "z": np.zeros(X.size)}, NEVER),
+    Case("x*0", "y = a*x + 0*b", BEAD, NEVER),
+    Case("a branch never taken", "y = where(x > 9, b, a*x)", BEAD, NEVER),
+    Case("exponentials that may swap", "y = a*exp(-b*x) + c*exp(-d*x)", {"x": X, "y": np.exp(-X)}, NEVER),
+    Case("one row", "y = a*x", {"x": [2.0], "y": [3.0]}, ("converged",)),
+    Case("a constant response", "y = a + b*x", {"x": X, "y": np.full(X.size, 4.0)}, ("converged",)),
+    Case("all rows equal", "y = a + b*x", {"x": np.full(9, 2.0), "y": np.full(9, 5.0)}, NEVER),
+    Case(
+        "an angle, started at a maximum", "y = x*cos(b) + (1 - x)*sin(b)", {"x": X, "y": X * np.cos(0.7) + (1 - X) * np.sin(0.7) + NOISE},
+        ("converged", "stopped"), {"b": 0.7 + math.pi},
+    ),
+    Case("a saddle of a model", "y = a*b*x + a", {"x": X - 1, "y": X - 1}, ("converged", "stopped"), {"a": 0.0, "b": 0.0}),
+    Case("a valley to infinity", "y = exp(-b*x)", {"x": X[1:], "y": np.zeros(20)}, ("stopped", "diverged", *NEVER)),
+    Case("a saddle", "x**2 - y**2 + y**4", None, ("converged", "stopped"), {"x": 1.0, "y": 0.0}),
+    Case("no lower end", "x**2 - y**2", None, ("stopped", "diverged"), {"x": 1.0, "y": 0.5}),
+    Case("no lower end, a saddle", "x**2 - y**2", None, ("stopped", "diverged"), {"x": 1.0, "y": 0.0}),
+    Case("an inflection", "x**3", None, ("stopped", "diverged"), {"x": 1.0}),
+    Case("a fourth power", "x**4", None, ("converged",), {"x": 1.0}),
+    Case("a valley that is flat", "(x + y)**2", None, ("converged",), {"x": 1.0, "y": 2.0}),
+    Case("a kink", "abs(x)", None, ("stopped",), {"x": 1.0}),
+]  # fmt: skip
+
+
+def main() -> int:
+    odd = 0
+    print(f"{'model':<34} {'what':<32} {'status':<15} {'errors':<7} asked")
+    for case in CASES:
+        if case.data is None:
+            fit = steepest.minimize(case.formula, case.start, stop=steepest.Stop(passes=2000))
+        else:
+            fit = steepest.fit(case.formula, case.data, start=case.start, stop=steepest.Stop(passes=2000))
+        right = str(fit.status) in case.asked and (fit.ok or fit.errors is None)
+        odd += not right
+        errors = "yes" if fit.errors is not None else "none"
+        asked = " or ".join(case.asked) + ("" if right else "   <-- NOT SO")
+        print(f"{case.formula:<34} {case.what:<32} {fit.status:<15} {errors:<7} {asked}")
+    print(f"\nnot as asked: {odd} of {len(CASES)}")
+    return int(odd > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
