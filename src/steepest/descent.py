@@ -22,6 +22,7 @@ from .types import Array, Evaluation, Need, Status, Step, Stop
 from .verdict import Verdict, judge
 
 DIVERGED = 1e6  # times the scale of the loss at the start
+FAR = 1e100  # times the start: no minimum lies there
 Ending = tuple[Status, str]
 
 
@@ -182,6 +183,8 @@ class Descent:
             return self._diverged("the loss or its gradient is not finite any more")
         if self._runaway(evaluation):
             return self._diverged("the loss has run away")
+        if float(np.abs(self.theta).max()) > FAR * max(1.0, float(np.abs(self.start).max())):
+            return self._diverged("the parameters run to infinity: the loss falls without bound")
         over = limits.reached(self.number, trials, _length(evaluation.gradient), evaluation.loss)
         return self._limit(over, limits) if over else None
 

@@ -122,9 +122,8 @@ def _second_order(objective: Objective, name: str, p: int) -> Plan:
     if name == "gauss-newton" and not objective.squares:
         raise FitError("gauss-newton needs residuals: the loss squares or rmse and a formula with =; use newton")
     gauss = objective.squares and name != "newton"
-    chosen = TrustRegion(
-        "gauss-newton" if gauss else "newton", Need.NORMAL if gauss else Need.HESSIAN, objective.lower, objective.upper
-    )
+    kind = ("gauss-newton", Need.NORMAL) if gauss else ("newton", Need.HESSIAN)
+    chosen = TrustRegion(*kind, objective.lower, objective.upper, objective.quadratic)
     if name != "auto":
         return Plan(chosen, None, f"{name}, as asked")
     why = "the loss is a sum of squared residuals" if gauss else "the loss is smooth and its exact Hessian is known"

@@ -18,7 +18,6 @@ from .methods.trust_region import Mask, Spectrum, held, restrict, spectrum
 from .types import Array, Evaluation, Need, Status
 
 U = float(np.finfo(float).eps)
-KINKED = frozenset(("abs", "sign", "min", "max", "clip"))
 
 
 @dataclass(frozen=True)
@@ -165,7 +164,7 @@ class _Judge:
     def _general(self, certificate: dict[str, Any], weakest: float) -> Verdict:
         """A function or a likelihood near a stationary point."""
         certificate["hessian_min_eigenvalue"] = weakest
-        if self._kinked():
+        if self.objective.kinks - {"where"}:  # where may well be smooth, as in Huber's loss
             return self._say(Status.STOPPED, "the loss is not smooth: the minimum is not certified", certificate, True)
         if weakest < 0 and not self.singular[0]:
             return self._say(
@@ -206,11 +205,6 @@ class _Judge:
             if there < here - 4.0 * U * abs(here):
                 return True
         return False
-
-    def _kinked(self) -> bool:
-        graph = self.objective.graph
-        nodes = graph.reachable([self.objective.loss])
-        return any(graph.nodes[n][0] in KINKED and graph.depends([n], self.objective.layout.names) for n in nodes)
 
     def _kind(self) -> str:
         if self.objective.quadratic:

@@ -22,6 +22,7 @@ from .grammar import Formula
 from .losses import Loss
 from .program import Graph
 
+KINKED = frozenset(("abs", "sign", "min", "max", "clip", "where"))
 MAX_HESSIAN = 1_000  # parameters: above, no Hessian is formed
 
 
@@ -288,7 +289,7 @@ class Objective:
     def quadratic(self) -> bool:
         """Whether T is a quadratic: its Hessian holds no free parameter."""
         names = self.layout.names
-        if self.penalty is not None and not self.penalty.quadratic:
+        if self.kinks or (self.penalty is not None and not self.penalty.quadratic):
             return False
         if self.residual is not None:
             nodes = [n for partial in self.model_partials.values() for n, _ in partial.terms]
@@ -296,6 +297,17 @@ class Objective:
             pairs, blocks = self.second_pairs
             nodes = [*pairs.values(), *(n for *_, partial in blocks for n, _ in partial.terms)]
         return not self.graph.depends(nodes, names)
+
+    @cached_property
+    def kinks(self) -> frozenset[str]:
+        """The operations with a kink or a jump that depend on a free parameter."""
+        names, graph = self.layout.names, self.graph
+        kinked = [n for n in graph.reachable([self.loss]) if graph.nodes[n][0] in KINKED]
+        return frozenset(
+            graph.nodes[n][0]
+            for n in kinked
+            if graph.depends([graph.nodes[n][1]] if graph.nodes[n][0] == "where" else [n], names)
+        )
 
     @property
     def large(self) -> bool:

@@ -8,7 +8,7 @@ same equation handles (Moré and Sorensen 1983). The step comes from the spectru
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +18,8 @@ from .method import State
 
 Mask = NDArray[np.bool_]
 U = float(np.finfo(float).eps)
-FIRST_RADIUS = 100.0  # times the length of the scaled start (MINPACK's factor)
+FIRST_RADIUS = 1.0  # times the length of the scaled start; MINPACK's 100 leaps over the valley it starts in
 NOISE = 16.0 * U  # relative rounding of a loss: differences below it say nothing
-MAX_NOISY = 6  # steps that the noise hides before the method gives up
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class Spectrum:
 
     def step(self, damping: float = 0.0, keep: Mask | None = None) -> Array:
         """-(H + damping·D²)⁺ g; `keep` leaves directions out."""
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(all="ignore"):
             along = -self.slope / (self.values + damping)
         along = np.where(np.isfinite(along), along, 0.0)
         if keep is not None:
@@ -82,18 +81,20 @@ class Memory:
     radius: float
     predicted: float
     scale: Array
-    noisy: int = 0
-    newton: bool = False  # the trial is the full step
 
 
 @dataclass(frozen=True)
 class TrustRegion:
-    """`gauss-newton` with Need.NORMAL, `newton` with Need.HESSIAN; `lower` and `upper` bound theta."""
+    """`gauss-newton` with Need.NORMAL, `newton` with Need.HESSIAN; `lower` and `upper` bound theta.
+
+    On a `quadratic` the model is exact: its first step is not kept near.
+    """
 
     name: str
     need: Need
     lower: Array
     upper: Array
+    quadratic: bool = False
 
     def init(self, theta: Array) -> State:
         """Nothing accepted yet."""
@@ -101,35 +102,41 @@ class TrustRegion:
 
     def update(self, evaluation: Evaluation, state: State, theta: Array, step: int, epoch: int) -> tuple[Array, State]:
         """Accept or reject the trial by the ratio of the actual to the predicted fall; propose the next."""
-        memory: Memory | None = state.memory
-        if memory is None:
-            assert evaluation.curvature is not None
-            scale = unit_scale(evaluation.curvature)
-            length = float(np.linalg.norm(scale * theta))
-            return self._propose(Memory(theta, evaluation, FIRST_RADIUS * (length or 1.0), 0.0, scale), True)
-        length = float(np.linalg.norm(memory.scale * (theta - memory.theta)))
-        noise = NOISE * abs(memory.evaluation.total)
-        fall = memory.evaluation.total - evaluation.total if evaluation.finite else -np.inf
-        ratio = fall / memory.predicted if memory.predicted > 0 else -np.inf
-        hidden = memory.predicted <= noise and fall >= -noise
-        if not hidden and not ratio > 1e-4:
-            radius = length * (0.1 if not np.isfinite(fall) else 0.25)
-            floor = U * max(float(np.linalg.norm(memory.scale * memory.theta)), 1e-300)
-            if radius <= floor or memory.predicted <= 0:
-                return memory.theta, State(False, "no step, however small, lowers the loss any further", memory)
-            return self._propose(
-                Memory(memory.theta, memory.evaluation, radius, 0.0, memory.scale, memory.noisy), False
-            )
-        radius = memory.radius
-        if not hidden:
-            radius = length * 0.5 if ratio < 0.25 else max(radius, 2.0 * length) if ratio > 0.75 else radius
+        here: Memory | None = state.memory
         assert evaluation.curvature is not None
-        scale = np.maximum(memory.scale, unit_scale(evaluation.curvature)) if self.need is Need.NORMAL else memory.scale
-        if hidden and memory.noisy >= MAX_NOISY:
-            return theta, State(
-                True, "rounding hides any further fall of the loss", Memory(theta, evaluation, radius, 0.0, scale)
-            )
-        return self._propose(Memory(theta, evaluation, radius, 0.0, scale, memory.noisy + 1 if hidden else 0), True)
+        with np.errstate(all="ignore"):
+            if here is None:
+                scale = unit_scale(evaluation.curvature)
+                radius = np.inf if self.quadratic else FIRST_RADIUS * (float(np.linalg.norm(scale * theta)) or 1.0)
+                return self._propose(Memory(theta, evaluation, radius, 0.0, scale), True)
+            length = float(np.linalg.norm(here.scale * (theta - here.theta)))
+            if not evaluation.finite:
+                return self._reject(here, 0.1 * length)
+            fall, noise = here.evaluation.total - evaluation.total, NOISE * abs(here.evaluation.total)
+            if here.predicted <= noise and fall >= -noise:
+                return self._by_gradient(here, evaluation, theta, length)
+            ratio = fall / here.predicted if here.predicted > 0 else -np.inf
+            if not ratio > 1e-4:
+                return self._reject(here, 0.25 * length)
+            radius = 0.5 * length if ratio < 0.25 else max(here.radius, 2.0 * length) if ratio > 0.75 else here.radius
+            return self._propose(Memory(theta, evaluation, radius, 0.0, self._scale(here, evaluation)), True)
+
+    def _by_gradient(self, here: Memory, evaluation: Evaluation, theta: Array, length: float) -> tuple[Array, State]:
+        """The loss says nothing any more below its rounding, but the gradient still does: go by the fall it promises."""
+        there = Memory(theta, evaluation, here.radius, 0.0, self._scale(here, evaluation))
+        proposal, new = self._propose(there, True)
+        return (proposal, new) if new.memory.predicted < here.predicted else self._reject(here, 0.25 * length)
+
+    def _reject(self, here: Memory, radius: float) -> tuple[Array, State]:
+        """Back to the accepted point with a smaller radius."""
+        if radius <= U * max(float(np.linalg.norm(here.scale * here.theta)), 1e-300) or not here.predicted > 0:
+            return here.theta, State(False, "no step, however small, lowers the loss any further", here)
+        return self._propose(replace(here, radius=radius), False)
+
+    def _scale(self, here: Memory, evaluation: Evaluation) -> Array:
+        """Marquardt's scaling never shrinks (Moré); that of an exact Hessian stays as it was at the start."""
+        assert evaluation.curvature is not None
+        return np.maximum(here.scale, unit_scale(evaluation.curvature)) if self.need is Need.NORMAL else here.scale
 
     def _propose(self, memory: Memory, accepted: bool) -> tuple[Array, State]:
         """The minimum of the quadratic model within the radius, on the parameters that no bound holds."""
@@ -147,9 +154,7 @@ class TrustRegion:
         moved = trial - theta
         predicted = -float(slope @ moved + 0.5 * moved @ curvature @ moved)
         stalled = "" if moved.any() else "the gradient is zero to rounding"
-        return trial, State(
-            accepted, stalled, Memory(theta, evaluation, memory.radius, predicted, memory.scale, memory.noisy)
-        )
+        return trial, State(accepted, stalled, replace(memory, predicted=predicted))
 
 
 def held(theta: Array, slope: Array, lower: Array, upper: Array) -> Mask:

@@ -1,0 +1,291 @@
+"""`steepest`: the commands. Each reads its words, calls one verb of the library and prints the answer.
+
+Only click is imported here; the library, tables and pictures are loaded by the command that needs them.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from .._version import __version__
+from ..errors import FitError
+from . import arguments
+from .arguments import FormulaCommand, Whole
+from .shell import BAD_INPUT, Shell, complain, remark, say
+
+if TYPE_CHECKING:
+    from ..result import Fit
+
+INTERRUPTED_FILE = "steepest-interrupted.json"
+NOT_BUILT = ("counts", "restarts", "memory", "engine", "checkpoint", "report")
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@click.group(
+    cls=Shell, context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True,
+    epilog="Exit status: 0 converged or stopped by a limit you gave; 1 diverged, unidentifiable or a default limit; "
+    "2 bad input; 130 interrupted.",
+)  # fmt: skip
+@click.version_option(__version__, message="steepest %(version)s")
+@click.pass_context
+def main(ctx: click.Context) -> None:
+    """From a formula to its exact gradient to the minimum.
+
+    \b
+    steepest fit "y = a*exp(-b*x) + c" data.csv --start a=5,b=1,c=0
+    steepest minimize "x**2 + 2*x + 3" --start x=10
+    steepest demo
+    """
+    if ctx.invoked_subcommand is None:
+        say(ctx.get_help())
+
+
+def _options(*chosen: Callable[[F], F]) -> Callable[[F], F]:
+    """Several options as one decorator, in the order in which help lists them."""
+
+    def decorate(function: F) -> F:
+        for option in reversed(chosen):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+_where_to = _options(
+    click.option(
+        "--start", metavar="A=1,B=2", multiple=True, help="Start values; vectors 'B=[1, 2]' or B[0]=1,B[1]=2."
+    ),
+    click.option("--bounds", metavar="'B=0:'", multiple=True, help="Bounds: 'b=0:', 'b=:5', 'a=0:1,b=0:'."),
+    click.option("--fixed", metavar="C=0", multiple=True, help="Hold parameters at these values."),
+)
+_how = _options(
+    click.option("--method", default="auto", show_default=True,
+                 help="auto gauss-newton newton gd sgd momentum nesterov adagrad rmsprop adam, or an update rule."),
+    click.option("--rate", metavar="R", help="Learning rate: a number, or a formula of step and epoch."),
+    click.option("--steps", type=Whole(), help="Stop after N steps."),
+    click.option("--passes", type=float, help="Stop after N passes over the rows."),
+    click.option("--gradient", type=float, metavar="EPS", help="Stop when the norm of the gradient is below EPS."),
+    click.option("--seconds", type=float, metavar="S", help="Stop after S seconds."),
+    click.option("--seed", type=Whole(), default=0, help="Order of mini-batches."),
+)  # fmt: skip
+_outputs = _options(
+    click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else."),
+    click.option("--save", metavar="FILE", help="Save the answer as JSON, for predict."),
+    click.option("--plot", metavar="FILE", help="Draw to a .png or .svg file."),
+    click.option("--quiet", is_flag=True, help="No progress line, no warnings."),
+)
+_later = _options(*(click.option(f"--{name}", hidden=True) for name in NOT_BUILT))
+_later_alone = _options(*(click.option(f"--{name}", hidden=True) for name in ("restarts", "checkpoint", "report")))
+
+
+@main.command(cls=FormulaCommand)
+@click.argument("formula")
+@click.argument("data", nargs=-1)
+@click.option("--loss", default="squares", show_default=True, help="squares, rmse, or a formula of y and prediction.")
+@_where_to
+@click.option("--parameters", metavar="A,B", help="Names that are parameters though columns have them too.")
+@click.option("--weights", metavar="W", help="Relative precisions: a column or an expression.")
+@click.option("--sigma", metavar="S", help="Known standard deviations: a column, an expression or a number.")
+@click.option("--penalty", metavar="P", help="A formula of parameters, added to the sum.")
+@click.option("--where", metavar="COND", help="Use the rows for which this holds: 'x > 0'.")
+@_how
+@click.option("--batch", metavar="N", help="Rows a step; 1 is SGD, all (the default) every row.")
+@click.option("--reduce", type=click.Choice(["mean", "sum"]), default="mean", help="What the rate multiplies.")
+@click.option("--no-shuffle", is_flag=True, help="Mini-batches in the order of the file.")
+@_outputs
+@_later
+def fit(
+    formula: str, data: tuple[str, ...], start: tuple[str, ...], bounds: tuple[str, ...], fixed: tuple[str, ...],
+    parameters: str | None, sigma: str | None, batch: str | None, no_shuffle: bool, loss: str, weights: str | None,
+    penalty: str | None, where: str | None, method: str, rate: str | None, reduce: str, seed: int, **rest: Any,
+) -> int:  # fmt: skip
+    """Fit FORMULA to the table DATA, a .csv or .parquet file.
+
+    Names that are columns are data, all others are parameters. Without = the formula is the loss of a row.
+
+    \b
+    steepest fit "y = a*exp(-b*x) + c" data.csv --start a=5,b=1,c=0
+    steepest fit "y = [x1, x2] @ B + c" data.csv --start 'B=[10.1, 15.1], c=-6.5'
+    steepest fit "y = a*x + b" data.csv --method gd --rate 0.01 --steps 5000
+    steepest fit "y = k*`temp[degC]`" data.csv --json
+    """
+    _refuse(rest)
+    path = arguments.one_path(data, "fit FORMULA")
+    _check_outputs(rest, path)
+    options: dict[str, Any] = dict(
+        loss=loss, start=arguments.starts(start), bounds=arguments.bounds(bounds), fixed=arguments.fixes(fixed),
+        parameters=None if parameters is None else [name.strip().strip("`") for name in parameters.split(",")],
+        weights=weights, sigma=arguments.number_or_formula(sigma), penalty=penalty, where=where, method=method,
+        batch=_batch(batch), rate=arguments.number_or_formula(rate), reduce=reduce, seed=seed, shuffle=not no_shuffle,
+    )  # fmt: skip
+    from ..api import fit as run
+
+    return _answer(lambda **more: run(formula, path, **options, **more), rest, formula, path)
+
+
+@main.command(cls=FormulaCommand)
+@click.argument("formula")
+@_where_to
+@click.option("--maximize", is_flag=True, help="Go uphill.")
+@_how
+@_outputs
+@_later_alone
+def minimize(
+    formula: str, start: tuple[str, ...], bounds: tuple[str, ...], fixed: tuple[str, ...], maximize: bool,
+    method: str, rate: str | None, seed: int, **rest: Any,
+) -> int:  # fmt: skip
+    """Find the minimum of FORMULA, a function of the names in it.
+
+    \b
+    steepest minimize "x**2 + 2*x + 3" --start x=10
+    steepest minimize "(1 - x)**2 + 100*(y - x**2)**2" --start x=-1.2,y=1
+    steepest minimize "-x**2 + x" --maximize --method gd --rate 0.1
+    """
+    _refuse(rest)
+    _check_outputs(rest)
+    options: dict[str, Any] = dict(
+        start=arguments.starts(start), bounds=arguments.bounds(bounds), fixed=arguments.fixes(fixed),
+        method=method, rate=arguments.number_or_formula(rate), seed=seed,
+    )  # fmt: skip
+    from .. import api
+
+    verb = api.maximize if maximize else api.minimize
+    return _answer(lambda **more: verb(formula, **options, **more), rest, formula)
+
+
+@main.command(cls=FormulaCommand)
+@click.argument("formula")
+@click.argument("data", nargs=-1)
+@click.option("--loss", default="squares", show_default=True, help="squares, rmse, or a formula of y and prediction.")
+def explain(formula: str, data: tuple[str, ...], loss: str) -> None:
+    """What follows from FORMULA before anything runs: roles, derivatives, structure, safe rates, the program.
+
+    \b
+    steepest explain "x**2 + 2*x*y + cos(x + 2*y)"
+    steepest explain "y = a*x + b" data.csv
+    """
+    path = arguments.one_path(data, "explain FORMULA") if data else None
+    from ..api import explain as run
+
+    say(run(formula, path, loss=loss).text())
+
+
+@main.command()
+@click.argument("saved", metavar="FIT.JSON")
+@click.argument("data", nargs=-1)
+@click.option("--out", metavar="FILE", help="Write to a .csv or .parquet file instead of stdout.")
+def predict(saved: str, data: tuple[str, ...], out: str | None) -> None:
+    """The right-hand side of a saved fit for every row of DATA, as one column `prediction` in the order of the rows.
+
+    A row with a null in a used column gets an empty cell.
+
+    \b
+    steepest predict fit.json new.csv > predicted.csv
+    steepest predict fit.json new.parquet --out predicted.parquet
+    """
+    path = arguments.one_path(data, "predict FIT.JSON")
+    arguments.check_output("--out", out, [saved, path], (".csv", ".parquet"))
+    from ..api import load
+    from .predictions import write
+
+    predicted = load(saved).predict(path)
+    write(predicted, out, sys.stdout)
+    if out is not None:
+        say(f"{len(predicted):,} predictions written to {out}")
+
+
+@main.command()
+@click.option("--out", default="steepest-demo", show_default=True, metavar="FOLDER", help="Where the pictures go.")
+def demo(out: str) -> None:
+    """The whole story in under a minute, on data that come with the package."""
+    from .demo import tell
+
+    tell(out, say)
+
+
+def _not_built(name: str, instead: str) -> None:
+    @main.command(
+        name, context_settings={"ignore_unknown_options": True}, short_help=f"Not built yet: {instead}.", hidden=True
+    )
+    @click.argument("words", nargs=-1)
+    def command(words: tuple[str, ...]) -> int:
+        complain(f"steepest {name} is not built yet; {instead}")
+        return BAD_INPUT
+
+
+_not_built("compare", "run steepest fit once for each --batch or --method")
+_not_built("resume", "give the values of the saved fit as --start to steepest fit")
+_not_built("play", "steepest demo draws the descent to files")
+
+
+# shared by fit and minimize ----------------------------------------------------------------------------------
+
+
+def _answer(run: Callable[..., Fit], given: dict[str, Any], formula: str, *inputs: str) -> int:
+    """Run, print, save, draw; the exit status."""
+    from ..types import Stop
+
+    limits = {name: given[name] for name in ("steps", "passes", "gradient", "seconds") if given[name] is not None}
+    as_json, quiet = given["as_json"], given["quiet"]
+    if quiet:
+        warnings.simplefilter("ignore")
+    answer = run(
+        stop=Stop(**limits) if limits else None,
+        trace=given["plot"] is not None and "=" not in formula.replace("==", ""),
+        progress=not (quiet or as_json) and sys.stderr.isatty(),
+    )
+    if as_json:
+        import json
+
+        say(json.dumps(answer.as_dict(), allow_nan=False))
+    else:
+        say(answer.text())
+    note = remark if as_json else say
+    save = given["save"]
+    if save is None and answer.exit_status == 130:
+        save = _free_name(INTERRUPTED_FILE)
+    if save is not None:
+        answer.save(save)
+        if not quiet:
+            note(f"saved to {save}")
+    if given["plot"] is not None:
+        drawn = answer.plot(given["plot"])
+        if not quiet:
+            note(f"drawn to {drawn}")
+    return answer.exit_status
+
+
+def _check_outputs(given: dict[str, Any], *inputs: str) -> None:
+    arguments.check_output("--save", given["save"], inputs)
+    arguments.check_output("--plot", given["plot"], inputs, (".png", ".svg"))
+
+
+def _refuse(given: dict[str, Any]) -> None:
+    for name in NOT_BUILT:
+        if given.pop(name, None) is not None:
+            raise FitError(f"--{name} is not built yet; leave it out")
+
+
+def _batch(text: str | None) -> int | None:
+    if text is None or text.strip() == "all":
+        return None
+    try:
+        return Whole().convert(text, None, None)
+    except click.BadParameter:
+        raise FitError(f"--batch {text}: give a whole number of rows, or all") from None
+
+
+def _free_name(name: str) -> str:
+    """The name, or with a number that is not taken yet: an earlier point is not overwritten."""
+    path, number = Path(name), 2
+    while path.exists():
+        path = Path(name).with_stem(f"{Path(name).stem}-{number}")
+        number += 1
+    return str(path)
