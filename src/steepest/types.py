@@ -23,7 +23,7 @@ def is_whole(value: object) -> bool:
 
 
 class Status(StrEnum):
-    """How a run ended; SEMANTICS of each in docs/words.md."""
+    """How a run ended; SEMANTICS of each in docs/semantics.md."""
 
     RUNNING = "running"
     CONVERGED = "converged"

@@ -38,6 +38,8 @@ def uncertainty(
     p = objective.layout.size
     if p == 0:
         return Uncertainty(None, "nothing is free")
+    if not objective.columns:
+        return Uncertainty(None, "a function has a minimum, not an estimate")
     if inverse is None:
         return Uncertainty(None, "the Hessian is singular")
     if held:
@@ -54,8 +56,6 @@ def uncertainty(
         return Uncertainty(inverse * (rss / (rows - p)), degrees=rows - p)
     if objective.formula.left is None and objective.columns:
         return Uncertainty(inverse)
-    if not objective.columns:
-        return Uncertainty(None, "a function has a minimum, not an estimate")
     return Uncertainty(None, "this loss is no likelihood that is known; ask with errors='hessian'")
 
 

@@ -2,7 +2,7 @@
 
 For residual losses the gap ½·gᵀH⁻¹g, the fall that the quadratic model still promises, is compared with the noise of
 the data: a parameter is then off by less than a millionth of its standard error. That the point is a minimum and no
-saddle is read off the exact Hessian. The words and thresholds are those of docs/words.md.
+saddle is read off the exact Hessian. The words and thresholds are those of docs/semantics.md.
 """
 
 from __future__ import annotations

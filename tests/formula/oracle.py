@@ -24,16 +24,19 @@ from steepest.formula.program import LEAVES, Graph
 
 U = 2.0**-52
 DIGITS = 50
-TINY = 1e-290  # below, doubles lose digits one by one
+TINY = 1e-90  # differences below are those of the oracle: truncation, and a true 0 that is a difference of equals
 
 # definitions of the functions in mpmath ------------------------------------------------------------------------------
 VALUES: dict[str, Callable[..., Any]] = {
     "exp": mp.exp, "expm1": mp.expm1, "log": mp.log, "log2": lambda u: mp.log(u) / mp.log(2), "log10": mp.log10,
-    "log1p": mp.log1p, "sqrt": mp.sqrt, "cbrt": lambda u: mp.sign(u) * mp.root(abs(u), 3),
+    "log1p": mp.log1p, "sqrt": lambda u: mp.sqrt(_inside(u, u > 0)),
+    "cbrt": lambda u: mp.sign(_inside(u, u != 0)) * mp.root(abs(u), 3),
     "sigmoid": lambda u: 1 / (1 + mp.exp(-u)), "logit": lambda u: mp.log(u) - mp.log1p(-u),
     "softplus": lambda u: u + mp.log1p(mp.exp(-u)) if u > 0 else mp.log1p(mp.exp(u)),
-    "sin": mp.sin, "cos": mp.cos, "tan": mp.tan, "asin": mp.asin, "acos": mp.acos, "atan": mp.atan, "atan2": mp.atan2,
-    "sinh": mp.sinh, "cosh": mp.cosh, "tanh": mp.tanh, "asinh": mp.asinh, "acosh": mp.acosh, "atanh": mp.atanh,
+    "sin": mp.sin, "cos": mp.cos, "tan": mp.tan, "asin": lambda u: mp.asin(_inside(u, abs(u) < 1)),
+    "acos": lambda u: mp.acos(_inside(u, abs(u) < 1)), "atan": mp.atan, "atan2": lambda u, v: mp.atan2(u, _inside(v, u or v)),
+    "sinh": mp.sinh, "cosh": mp.cosh, "tanh": mp.tanh, "asinh": mp.asinh, 
+    "acosh": lambda u: mp.acosh(_inside(u, u > 1)), "atanh": mp.atanh,
     "abs": abs, "sign": mp.sign, "min": min, "max": max, "clip": lambda u, v, w: min(max(u, v), w),
     "where": lambda c, u, v: u if c else v,
 }  # fmt: skip
@@ -47,7 +50,13 @@ SYMBOLIC: dict[str, Callable[..., Any]] = {
 
 
 class NoValue(ArithmeticError):
-    """The true value is not a finite real number."""
+    """There is no true value: not a finite real number, a kink, or a function on the edge where its slope is infinite."""
+
+
+def _inside(value: Any, inside: Any) -> Any:
+    if not inside:
+        raise NoValue
+    return value
 
 
 def evaluate(text: str, values: Mapping[str, Any]) -> Any:
@@ -75,12 +84,14 @@ def _walk(tree: ast.expr, values: Mapping[str, Any]) -> Any:
         case ast.Constant(value=number):
             return mp.mpf(number)
         case ast.Name(id="pi"):
-            return +mp.pi
+            return mp.mpf(math.pi)  # the double: what a formula means by it
         case ast.Name(id=name):
             return values[name]
         case ast.UnaryOp(op=op, operand=operand):
             inner = _walk(operand, values)
             return not inner if isinstance(op, ast.Not) else -inner if isinstance(op, ast.USub) else inner
+        case ast.BinOp(left=left, op=ast.Pow(), right=right) if _negative_power(left, right, values):
+            raise NoValue
         case ast.BinOp(left=left, op=op, right=right):
             return _number(_binary(op, _walk(left, values), _walk(right, values)))
         case ast.BoolOp(op=op, values=parts):
@@ -99,6 +110,12 @@ def _walk(tree: ast.expr, values: Mapping[str, Any]) -> Any:
     raise AssertionError(ast.dump(tree))
 
 
+def _negative_power(base: ast.expr, exponent: ast.expr, values: Mapping[str, Any]) -> bool:
+    """Whether a negative number is raised to something that can vary: there is no slope by the exponent."""
+    varies = any(isinstance(part, ast.Name) for part in ast.walk(exponent))
+    return varies and _walk(base, values) < 0
+
+
 def _binary(op: ast.operator, a: Any, b: Any) -> Any:
     match op:
         case ast.Add():
@@ -109,7 +126,7 @@ def _binary(op: ast.operator, a: Any, b: Any) -> Any:
             return a * b
         case ast.Div():
             return a / b
-    if a == 0 and b < 0:
+    if a == 0 and b < 1:
         raise NoValue
     if a < 0 and b != int(b):
         raise NoValue
@@ -120,7 +137,7 @@ def _binary(op: ast.operator, a: Any, b: Any) -> Any:
 
 def derivative(text: str, values: Mapping[str, float], *names: str) -> Any:
     """∂text/∂name (∂²/∂a∂b for two names) by central differences of 50 digits and more; NoValue where there is none."""
-    with mp.workdps(4 * DIGITS if len(names) == 1 else 6 * DIGITS):
+    with mp.workdps(10 * DIGITS if len(names) == 1 else 12 * DIGITS):
         point = {name: mp.mpf(value) for name, value in values.items()}
         return +_difference(text, point, names)
 
@@ -130,9 +147,17 @@ def _difference(text: str, point: dict[str, Any], names: Sequence[str]) -> Any:
         return evaluate(text, point)
     name = names[0]
     step = mp.mpf(10) ** -(DIGITS + 10) * (abs(point[name]) or 1)
-    above = _difference(text, {**point, name: point[name] + step}, names[1:])
-    below = _difference(text, {**point, name: point[name] - step}, names[1:])
-    return (above - below) / (2 * step)
+
+    def at(steps: int) -> Any:
+        return _difference(text, {**point, name: point[name] + steps * step}, names[1:])
+
+    here, above, below = at(0), at(1), at(-1)
+    slope = (above - below) / (2 * step)
+    wide = (at(2) - at(-2)) / (4 * step)
+    agree = mp.mpf(10) ** -(DIGITS - 10) * abs(slope) + mp.mpf(10) ** -(2 * DIGITS)
+    if max(abs(slope - wide), abs(above - 2 * here + below) / step) > agree:
+        raise NoValue  # a kink or a jump
+    return slope
 
 
 def symbolic(text: str) -> Any:
@@ -172,6 +197,7 @@ def allowance(graph: Graph, output: int, values: Mapping[str, float]) -> float:
     """Σ |node · ∂output/∂node| over the operations of a program: one rounding of each, carried to the output.
 
     The names are exact and do not count. Terms that are 0·∞ are left out, which makes the allowance smaller.
+    Infinite where rounding alone has brought a node onto the edge of a domain, as tanh(30) is 1.
     """
     order = graph.reachable([output])
     names = list(values)
@@ -184,15 +210,16 @@ def allowance(graph: Graph, output: int, values: Mapping[str, float]) -> float:
         for node in reversed(order):
             op = graph.nodes[node][0]
             weight = adjoint[node]
-            if op not in ("name", "pi") and np.isfinite(weight) and np.isfinite(numbers[node]):
-                total += abs(float(numbers[node]) * weight)
+            share = abs(float(numbers[node]) * weight)
+            if op != "name" and not math.isnan(share):
+                total += share
             if op in LEAVES or weight == 0.0:
                 continue
             arguments = graph.arguments(node)
             points = [np.float64(numbers[a]) for a in arguments]
             for argument, slope in zip(arguments, SLOPES[op], strict=True):
                 part = weight * float(slope(*points))
-                adjoint[argument] += part if math.isfinite(part) else 0.0
+                adjoint[argument] += 0.0 if math.isnan(part) else abs(part)
     return total
 
 
@@ -221,9 +248,9 @@ class Checked:
         if math.isnan(value):
             return math.nan
         if math.isinf(value):
-            return 0.0 if abs(truth) > 1e308 else math.inf
-        error = float(abs(mp.mpf(value) - truth))
-        return max(0.0, error - TINY) / (U * max(allowance(self.graph, node, values), TINY))
+            return 0.0 if abs(truth) > 1e308 or allowance(self.graph, node, values) == math.inf else math.inf
+        error = float(abs(mp.mpf(value) - truth) - TINY - abs(truth) * mp.mpf(10) ** -DIGITS)
+        return 0.0 if error <= 0 else error / (U * max(allowance(self.graph, node, values), TINY))
 
 
 # random formulas -----------------------------------------------------------------------------------------------------

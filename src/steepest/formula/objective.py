@@ -8,9 +8,11 @@ formula by the sweep of `derive.py`.
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import accumulate
 
 import numpy as np
 
@@ -103,14 +105,14 @@ class RowSums:
         grams = ((gram, gram),) if gram else ()
         return (*((i.width,) for i in self.sums), *grams, *((a.width, b.width) for a, b in self.crosses))
 
+    @cached_property
+    def _cuts(self) -> tuple[tuple[slice, tuple[int, ...]], ...]:
+        stops = list(accumulate(map(math.prod, self.shapes)))
+        return tuple((slice(b - math.prod(s), b), s) for b, s in zip(stops, self.shapes, strict=True))
+
     def split(self, values: Array) -> list[Array]:
         """The numbers of a Total in their shapes."""
-        parts, at = [], 0
-        for shape in self.shapes:
-            size = int(np.prod(shape))
-            parts.append(values[at : at + size].reshape(shape))
-            at += size
-        return parts
+        return [values[place].reshape(shape) for place, shape in self._cuts]
 
 
 @dataclass(frozen=True)

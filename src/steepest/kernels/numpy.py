@@ -68,14 +68,14 @@ class NumpyKernel:
         return Total(rows, weight, bad, flat)
 
     def _reduce(self, item: Item, values: list[Array], rows: int) -> Array:
-        total = np.zeros(item.width)
+        parts = []
         for node, matrix in item.terms:
             factor = values[self._index[node]]
             if matrix is None:
-                total += _sum(factor, rows)
+                parts.append(np.array([_sum(factor, rows)]))
             else:
-                total += np.einsum("i,ij->j", np.broadcast_to(factor, (rows,)), values[self._index[matrix]])
-        return total
+                parts.append(np.einsum("i,ij->j", np.broadcast_to(factor, (rows,)), values[self._index[matrix]]))
+        return parts[0] if len(parts) == 1 else np.asarray(sum(parts[1:], parts[0]))
 
     def _item(self, item: Item, values: list[Array], rows: int) -> Array:
         total = np.zeros((rows, item.width))

@@ -87,7 +87,7 @@ class Memory:
 class TrustRegion:
     """`gauss-newton` with Need.NORMAL, `newton` with Need.HESSIAN; `lower` and `upper` bound theta.
 
-    On a `quadratic` the model is exact: its first step is not kept near.
+    On a convex `quadratic` the model is exact: its first step is not kept near.
     """
 
     name: str
@@ -107,7 +107,8 @@ class TrustRegion:
         with np.errstate(all="ignore"):
             if here is None:
                 scale = unit_scale(evaluation.curvature)
-                radius = np.inf if self.quadratic else FIRST_RADIUS * (float(np.linalg.norm(scale * theta)) or 1.0)
+                exact = self.quadratic and (self.need is Need.NORMAL or np.linalg.eigvalsh(evaluation.curvature)[0] > 0)
+                radius = np.inf if exact else FIRST_RADIUS * (float(np.linalg.norm(scale * theta)) or 1.0)
                 return self._propose(Memory(theta, evaluation, radius, 0.0, scale), True)
             length = float(np.linalg.norm(here.scale * (theta - here.theta)))
             if not evaluation.finite:
