@@ -197,7 +197,7 @@ def test_weights_that_hold_a_parameter_are_refused():
 
 
 def test_weights_as_an_array_are_refused_with_the_mend():
-    with pytest.raises(steepest.FitError, match="put the numbers into the data"):
+    with pytest.raises(steepest.FitError, match="put the numbers into"):
         steepest.fit(LINE, DATA, weights=W)
 
 

@@ -17,7 +17,7 @@ from .data.open import open_source
 from .data.reader import Reader
 from .data.source import Block
 from .descent import Descent
-from .errors import FitError, FormulaError
+from .errors import DataError, FitError, FormulaError
 from .formula.binding import bind
 from .formula.evaluate import Evaluator
 from .formula.grammar import Formula, parse
@@ -194,7 +194,7 @@ def maximize(
 
 
 def function(formula: Formulas, data: Any = None, *, loss: str = "squares", reduce: str = "mean") -> Function:
-    """Loss and gradient as a building block: `f(theta) -> (loss, gradient)`, for SciPy's `minimize(f, x0, jac=True)`, say.
+    """Loss and gradient as a building block: `f(theta) -> (loss, gradient)`, for SciPy's minimisers, say.
 
     The reduced objective of `fit` (see `reduce`); without data the function itself, of all names in it.
     """
@@ -348,7 +348,9 @@ class _Run:
         if verdict is not None:
             doubt = uncertainty(objective, verdict.inverse, verdict.held, rss, surface.rows, errors)
         spread = None if doubt.covariance is None else layout.values(np.sqrt(np.diag(doubt.covariance)))
-        certificate = dict(descent.verdict.certificate) if descent.verdict else {"convex": None, "why": "not judged"}
+        certificate: dict[str, Any] = {"convex": None, "why": "not judged"}
+        if descent.verdict is not None:
+            certificate = dict(descent.verdict.certificate)
         certificate["gradient_check"] = surface.gradient_check(descent.start)
         free = layout.values(descent.theta)
         names = [n for n in self.formula.names if n in free or n in objective.fixed]
@@ -418,9 +420,27 @@ def _surface(objective: Objective, source: Any) -> Surface:
     condition = weight = None
     if objective.condition is not None:
         condition = _rowwise(objective, objective.condition, bool)
+    selected = source.select(objective.columns)
     if objective.weight is not None:
         weight = _rowwise(objective, objective.weight, float)
-    return Surface(objective, Reader(source.select(objective.columns), condition=condition, weight=weight))
+    if objective.sigma is not None:
+        weight = _positive_sigma(_rowwise(objective, objective.sigma, float), weight, selected)
+    return Surface(objective, Reader(selected, condition=condition, weight=weight))
+
+
+def _positive_sigma(sigma: Callable[[Block], Any], weight: Any, source: Any) -> Callable[[Block], Any]:
+    """The weights, after a look at the standard deviations that they come from."""
+
+    def checked(block: Block) -> Any:
+        values = sigma(block)
+        wrong = ~(values > 0) if block.live is None else block.live & ~(values > 0)
+        if wrong.any():
+            row = int(wrong.argmax())
+            place = source.locate(block.first_row + row)
+            raise DataError(f"sigma is {values[row]:g} at {place}; a standard deviation is positive")
+        return weight(block)
+
+    return checked
 
 
 def _rowwise(objective: Objective, node: int, kind: type) -> Callable[[Block], Any]:

@@ -143,7 +143,12 @@ class Fit:
         if self.data is None:
             raise FitError("a loaded fit has no data to draw; fit again, or draw fit.predict(data) yourself")
         left, right, abscissas = self._drawn(formula)
-        return plots.fit_and_residuals(path, abscissas, left, right, self.formula, self._named_left(formula))
+        curve = None
+        if len(abscissas) == 1 and len(left):
+            ((name, x),) = abscissas.items()
+            grid = np.linspace(float(x.min()), float(x.max()), 400)
+            curve = grid, self.predict({name: grid})
+        return plots.fit_and_residuals(path, abscissas, left, right, self.formula, self._named_left(formula), curve)
 
     def _drawn(self, formula: Formula) -> tuple[Array, Array, dict[str, Array]]:
         """Left side, prediction, and the columns of the right side, over the rows without nulls."""
@@ -155,7 +160,9 @@ class Fit:
         units = [source.read(i) for i in range(len(source.units))]
         columns = {n: np.concatenate([u[n] for u in units]) for n in names}
         used = np.isfinite(left) & np.isfinite(right)
-        right_names = [n for n in formula.graph.names([formula.right]) if n in columns and columns[n].ndim == 1]
+        right_names = [n for n in formula.graph.names([formula.right]) if n in columns]
+        if any(columns[n].ndim > 1 for n in right_names):
+            return left[used], right[used], {}
         return left[used], right[used], {n: columns[n][used] for n in right_names}
 
     @staticmethod

@@ -17,6 +17,7 @@ import mpmath as mp
 import numpy as np
 import sympy as sp
 
+from steepest.errors import FormulaError
 from steepest.formula.derive import gradient, hessian
 from steepest.formula.evaluate import Evaluator
 from steepest.formula.grammar import Formula, parse
@@ -210,6 +211,8 @@ def allowance(graph: Graph, output: int, values: Mapping[str, float]) -> float:
         for node in reversed(order):
             op = graph.nodes[node][0]
             weight = adjoint[node]
+            if math.isinf(weight):
+                return math.inf
             share = abs(float(numbers[node]) * weight)
             if op != "name" and not math.isnan(share):
                 total += share
@@ -219,7 +222,7 @@ def allowance(graph: Graph, output: int, values: Mapping[str, float]) -> float:
             points = [np.float64(numbers[a]) for a in arguments]
             for argument, slope in zip(arguments, SLOPES[op], strict=True):
                 part = weight * float(slope(*points))
-                adjoint[argument] += 0.0 if math.isnan(part) else abs(part)
+                adjoint[argument] += 0.0 if math.isnan(part) else part
     return total
 
 
@@ -243,7 +246,7 @@ class Checked:
     def ratio(self, node: int | None, truth: Any, values: Mapping[str, float]) -> float:
         """The error of a node as a multiple of u·Σ|node·∂/∂node|; nan if the node is not finite where the truth is."""
         if node is None:
-            return 0.0 if truth == 0 else math.inf
+            return 0.0 if abs(truth) <= TINY else math.inf
         (value,) = self.compute([node], values)
         if math.isnan(value):
             return math.nan
@@ -300,3 +303,66 @@ def random_point(generator: random.Random, names: Sequence[str]) -> dict[str, fl
         else generator.gauss(0.0, 1.0) * 10.0 ** generator.choice([-1, 0, 0, 0, 1])
         for name in names
     }
+
+
+class Tally:
+    """Many comparisons: how many there were, the worst ratio with its case, and what is NaN.
+
+    `edges` counts apart the points where rounding alone has brought a node onto the edge of a domain, where the slope
+    is infinite: expm1(-800) is -1, and asin of it has none.
+    """
+
+    def __init__(self) -> None:
+        self.formulas = self.points = self.numbers = self.edges = 0
+        self.worst: tuple[float, str] = (0.0, "")
+        self.bad: list[str] = []
+
+    def add(self, ratio: float, case: str) -> None:
+        """Count one comparison; `bad` collects what is NaN, or off by infinitely much."""
+        self.numbers += 1
+        if not math.isfinite(ratio):
+            self.bad.append(f"{ratio}: {case}")
+        else:
+            self.worst = max(self.worst, (ratio, case))
+
+
+def compare_random_formulas(count: int, points: int, seed: int, *, second: bool = False, depth: int = 4) -> Tally:
+    """Gradients (and Hessians) of random formulas against the oracle, wherever value and truth are finite.
+
+    Left out are points where the doubles take another branch than the truth, which shows in the value of the formula.
+    """
+    generator, tally = random.Random(seed), Tally()
+    while tally.formulas < count:
+        try:
+            checked = Checked(random_formula(generator, depth))
+        except FormulaError:
+            continue
+        used = 0
+        for _ in range(6 * points if checked.names else 0):
+            values = random_point(generator, checked.names)
+            (value,) = checked.compute([checked.formula.right], values)
+            try:
+                with mp.workdps(10 * DIGITS):
+                    truth = evaluate(checked.text, {n: mp.mpf(v) for n, v in values.items()})
+                if not math.isfinite(value) or checked.ratio(checked.formula.right, truth, values) > 64:
+                    continue
+                wanted = {(a,): derivative(checked.text, values, a) for a in checked.names}
+                if second:
+                    pairs = [(a, b) for i, a in enumerate(checked.names) for b in checked.names[i:]]
+                    wanted |= {pair: derivative(checked.text, values, *pair) for pair in pairs}
+            except NoValue:
+                continue
+            if max(abs(w) for w in wanted.values()) > 1e300:
+                continue
+            if allowance(checked.graph, checked.formula.right, values) == math.inf:
+                tally.edges += 1
+                continue
+            used += 1
+            for names, truth in wanted.items():
+                node = checked.first[names[0]].node if len(names) == 1 else checked.second.get(names)  # type: ignore[call-overload]
+                tally.add(checked.ratio(node, truth, values), f"∂{names} of {checked.text} at {values}, true {float(truth)}")
+            if used == points:
+                break
+        tally.points += used
+        tally.formulas += used == points
+    return tally

@@ -17,7 +17,7 @@ _MISTYPED = re.compile(r"--[a-z][a-z-]*[a-z](=.*)?")
 
 
 class FormulaCommand(click.Command):
-    """A command whose words may begin with a minus: `-a*x` is a formula wherever it stands, `--stpes` a typing error."""
+    """A command whose words may begin with a minus: `-a*x` is a formula wherever it stands, `--stpes` is a mistake."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if args == ["-h"]:
@@ -44,19 +44,22 @@ class FormulaCommand(click.Command):
         return super().parse_args(ctx, [*options, "--", *words])
 
 
-class Whole(click.ParamType):
-    """A whole number that is not negative: 5000, 5_000, 1e6."""
+def whole(text: str) -> int:
+    """A whole number that is not negative: 5000, 5_000, 1e6. Raises ValueError."""
+    if text.strip().replace("_", "").isdigit():
+        return int(text)
+    number = float(text)
+    if not 0 <= number < 1e18 or number != int(number):
+        raise ValueError
+    return int(number)
 
-    name = "N"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        try:
-            number = float(value)
-            if number >= 0 and number == int(number):
-                return int(value) if isinstance(value, int) or value.strip().replace("_", "").isdigit() else int(number)
-        except (ValueError, OverflowError):
-            pass
-        self.fail(f"{value!r} is not a whole number", param, ctx)
+def whole_option(_: click.Context, __: click.Parameter, text: str | None) -> int | None:
+    """The callback of an option that takes a whole number."""
+    try:
+        return None if text is None else whole(text)
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is not a whole number") from None
 
 
 def starts(texts: Sequence[str]) -> dict[str, Any] | None:
@@ -110,8 +113,8 @@ def one_path(words: Sequence[str], command: str) -> str:
         raise click.UsageError(f"DATA is missing: steepest {command} DATA, DATA a .csv or .parquet file")
     if len(words) > 1:
         raise click.UsageError(
-            f"{len(words)} files ({', '.join(words[:3])}{', ...' if len(words) > 3 else ''}): several files are not built "
-            "yet; give one .csv or .parquet file"
+            f"{len(words)} files ({', '.join(words[:3])}{', ...' if len(words) > 3 else ''}): several files are not "
+            "built yet; give one .csv or .parquet file"
         )
     return words[0]
 

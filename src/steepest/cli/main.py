@@ -5,6 +5,7 @@ Only click is imported here; the library, tables and pictures are loaded by the 
 
 from __future__ import annotations
 
+import re
 import sys
 import warnings
 from collections.abc import Callable
@@ -16,7 +17,7 @@ import click
 from .._version import __version__
 from ..errors import FitError
 from . import arguments
-from .arguments import FormulaCommand, Whole
+from .arguments import FormulaCommand, whole, whole_option
 from .shell import BAD_INPUT, Shell, complain, remark, say
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 INTERRUPTED_FILE = "steepest-interrupted.json"
 NOT_BUILT = ("counts", "restarts", "memory", "engine", "checkpoint", "report")
 
+_EQUATION = re.compile("(?<![<>=!])=(?!=)")
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -69,11 +71,11 @@ _how = _options(
     click.option("--method", default="auto", show_default=True,
                  help="auto gauss-newton newton gd sgd momentum nesterov adagrad rmsprop adam, or an update rule."),
     click.option("--rate", metavar="R", help="Learning rate: a number, or a formula of step and epoch."),
-    click.option("--steps", type=Whole(), help="Stop after N steps."),
-    click.option("--passes", type=float, help="Stop after N passes over the rows."),
+    click.option("--steps", metavar="N", callback=whole_option, help="Stop after N steps."),
+    click.option("--passes", type=float, metavar="N", help="Stop after N passes over the rows."),
     click.option("--gradient", type=float, metavar="EPS", help="Stop when the norm of the gradient is below EPS."),
     click.option("--seconds", type=float, metavar="S", help="Stop after S seconds."),
-    click.option("--seed", type=Whole(), default=0, help="Order of mini-batches."),
+    click.option("--seed", metavar="N", default="0", callback=whole_option, help="Order of mini-batches."),
 )  # fmt: skip
 _outputs = _options(
     click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else."),
@@ -160,7 +162,7 @@ def minimize(
     return _answer(lambda **more: verb(formula, **options, **more), rest, formula)
 
 
-@main.command(cls=FormulaCommand)
+@main.command(cls=FormulaCommand, short_help="Roles, derivatives, structure, safe rates of FORMULA.")
 @click.argument("formula")
 @click.argument("data", nargs=-1)
 @click.option("--loss", default="squares", show_default=True, help="squares, rmse, or a formula of y and prediction.")
@@ -177,7 +179,7 @@ def explain(formula: str, data: tuple[str, ...], loss: str) -> None:
     say(run(formula, path, loss=loss).text())
 
 
-@main.command()
+@main.command(short_help="The values of a saved fit for every row of DATA.")
 @click.argument("saved", metavar="FIT.JSON")
 @click.argument("data", nargs=-1)
 @click.option("--out", metavar="FILE", help="Write to a .csv or .parquet file instead of stdout.")
@@ -201,7 +203,7 @@ def predict(saved: str, data: tuple[str, ...], out: str | None) -> None:
         say(f"{len(predicted):,} predictions written to {out}")
 
 
-@main.command()
+@main.command(short_help="The whole story in under a minute.")
 @click.option("--out", default="steepest-demo", show_default=True, metavar="FOLDER", help="Where the pictures go.")
 def demo(out: str) -> None:
     """The whole story in under a minute, on data that come with the package."""
@@ -238,7 +240,7 @@ def _answer(run: Callable[..., Fit], given: dict[str, Any], formula: str, *input
         warnings.simplefilter("ignore")
     answer = run(
         stop=Stop(**limits) if limits else None,
-        trace=given["plot"] is not None and "=" not in formula.replace("==", ""),
+        trace=given["plot"] is not None and not _EQUATION.search(formula),  # the picture is then the loss by step
         progress=not (quiet or as_json) and sys.stderr.isatty(),
     )
     if as_json:
@@ -277,8 +279,8 @@ def _batch(text: str | None) -> int | None:
     if text is None or text.strip() == "all":
         return None
     try:
-        return Whole().convert(text, None, None)
-    except click.BadParameter:
+        return whole(text)
+    except ValueError:
         raise FitError(f"--batch {text}: give a whole number of rows, or all") from None
 
 

@@ -70,7 +70,8 @@ class Shell(click.Group):
         """Run a command; a closed pipe and Ctrl-C end here, silently and in one line."""
         try:
             code = super().invoke(ctx)
-            sys.stdout.flush()
+            if sys.stdout is not None:
+                sys.stdout.flush()
         except BrokenPipeError:
             # what is still in the buffer would fail again when Python ends
             with suppress(OSError, ValueError):

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ..errors import DataError, FitError
-from ..types import Array
+from ..types import Array, is_number
 from .derive import plus, times
 from .grammar import Formula, parse
 from .losses import Loss
@@ -86,7 +86,11 @@ def bind(
         if not loss.residual:
             residual = None
 
-    weight = _weight(graph, weights, sigma, columns)
+    deviation = None if sigma is None else _deviation(graph, sigma, columns)
+    weight = None if weights is None else _extra(graph, weights, "weights", columns)
+    if deviation is not None:
+        precision = graph.apply("**", deviation, graph.number(-2))
+        weight = precision if weight is None else times(graph, weight, precision)
     condition = _extra(graph, where, "where", columns, condition=True) if where is not None else None
     nodes = [n for n in (*sides, weight, condition) if n is not None]
     used = tuple(n for n in graph.names(nodes) if n in columns and n not in parameters)
@@ -97,7 +101,7 @@ def bind(
         formula, loss, graph, layout, used, row_loss, left, prediction, residual, weight,
         None if penalty is None else _penalty(penalty, layout, numbers_fixed, columns), condition, lower, upper,
         {n: float(np.asarray(v)[0]) for n, v in numbers_fixed.items()}, reduce, -1.0 if maximise else 1.0,
-        sigma is not None,
+        deviation,
     )  # fmt: skip
 
 
@@ -237,16 +241,13 @@ def _extra(graph: Graph, text: str, what: str, columns: Mapping[str, int | None]
     return graph.copy_from(formula.graph, [formula.right], {})[0]
 
 
-def _weight(
-    graph: Graph, weights: str | None, sigma: str | float | None, columns: Mapping[str, int | None]
-) -> int | None:
-    factors = []
-    if weights is not None:
-        factors.append(_extra(graph, weights, "weights", columns))
-    if sigma is not None:
-        node = graph.number(float(sigma)) if isinstance(sigma, int | float) else _extra(graph, sigma, "sigma", columns)
-        factors.append(graph.apply("**", node, graph.number(-2)))
-    return None if not factors else factors[0] if len(factors) == 1 else times(graph, *factors)
+def _deviation(graph: Graph, sigma: str | float, columns: Mapping[str, int | None]) -> int:
+    """The node of the known standard deviations."""
+    if isinstance(sigma, str):
+        return _extra(graph, sigma, "sigma", columns)
+    if not is_number(sigma) or not 0 < float(sigma) < np.inf:
+        raise FitError(f"sigma is {sigma!r}; give a positive number, or a column's name or an expression as text")
+    return graph.number(float(sigma))
 
 
 def _penalty(text: str, layout: Layout, fixed: Mapping[str, Array], columns: Mapping[str, object]) -> Penalty | None:

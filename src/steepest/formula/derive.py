@@ -207,9 +207,9 @@ def _product(graph: Graph, arguments: Sequence[int], parts: Sequence[int | None]
 
 
 def _rest(graph: Graph, a: int, b: int) -> int:
-    """a/b, where b may be a reciprocal itself."""
+    """a/b, where b may be a reciprocal itself; a product with 1/b, so that the same holds of its own derivative."""
     op, *arguments = graph.nodes[b]
-    return graph.apply("*", a, arguments[1]) if op == "/" else graph.apply("/", a, b)
+    return graph.apply("*", a, arguments[1] if op == "/" else graph.apply("/", graph.number(1), b))
 
 
 def _both(graph: Graph, guard: int | None, condition: int | None) -> int | None:

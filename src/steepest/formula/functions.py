@@ -84,7 +84,7 @@ FUNCTIONS: dict[str, Function] = {
     "neg": _operator(1, ("-1",), np.negative, "-{0}"),
     "**": _operator(
         2,
-        ("v*u**(v - 1) if _nonzero(v)", "out*log(u) if _nonzero(u)"),
+        ("v*u**(v - 1) if _nonzero(v) or _nonzero(u)", "out*log(u) if _nonzero(u)"),
         power,
         "{0}^{{{1}}}",
         "u >= 0 or v == sign(v)*abs(v)",

@@ -30,10 +30,10 @@ MAX_EXPONENT = 10_000  # of a written number's power: 1e9999 is no number
 
 TOKEN = re.compile(
     r"(?P<space>\s+)"
-    r"|(?P<number>(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(?:[eE][+-]?\d+)?)"
+    r"|(?P<number>(?:[0-9](?:_?[0-9])*(?:\.(?:[0-9](?:_?[0-9])*)?)?|\.[0-9](?:_?[0-9])*)(?:[eE][+-]?[0-9]+)?)"
     r"|(?P<quoted>`[^`]*`)"
     r"|(?P<name>[^\W\d]\w*)"
-    r"|(?P<sign>\*\*|//|<=|>=|==|!=|<>|:=|->|&&|\|\||[-+*/^@=<>()\[\],;])",
+    r"|(?P<sign>\*\*|//|<=|>=|==|!=|<>|=<|=>|:=|->|&&|\|\||[-+*/^@=<>()\[\],;])",
     re.UNICODE,
 )
 
@@ -49,11 +49,13 @@ LOOKALIKES = {
     "'": "names need no quotes; odd column names stand in backticks, `my column`",
     "`": "a name in backticks must end with a backtick", "$": "a column with an odd name stands in backticks",
     "#": "a column with an odd name stands in backticks", ":": "a formula has no colon",
-    "\\": "a formula is plain text, not LaTeX", ".": "a column with a dot in its name stands in backticks",
+    "\\": "a formula is plain text, not LaTeX", ".": "functions stand alone, as in exp(x); a column with a dot in its name stands in backticks",
 }  # fmt: skip
 SIGN_MENDS = {
     "//": "write / for a quotient",
     "<>": "write !=",
+    "=<": "write <=",
+    "=>": "write >=",
     ":=": "write =",
     "->": "write the left side first: y = ...",
     "&&": "write and",
@@ -79,6 +81,12 @@ BINDING = {
 NOT, SIGN, POWER = 3, 7, 8
 COMPARISONS = frozenset(("<", "<=", ">", ">=", "==", "!="))
 VARIADIC = frozenset(("min", "max"))
+TOO_DEEP = "there is no room left on the stack to read a formula: the call comes from too deep a recursion"
+CALLS = {
+    "where": "write where(condition, a, b)",
+    "clip": "write clip(x, lower, upper)",
+    "atan2": "write atan2(y, x)",
+}
 WORDS = {1: "one argument", 2: "two arguments", 3: "three arguments"}
 
 
@@ -118,6 +126,13 @@ def parse(text: str, *, condition: bool = False, private: bool = False) -> Formu
     Parameters: `condition` asks for a truth value (`x > 0`, for `where=`) instead of a number; `private` admits the
     table's own functions. Raises FormulaError and nothing else, whatever the text.
     """
+    try:
+        return _formula(text, condition, private)
+    except RecursionError:
+        raise FormulaError(TOO_DEEP) from None
+
+
+def _formula(text: str, condition: bool, private: bool) -> Formula:
     parser = _Parser(text, private)
     start = parser.token
     first = parser.expression(0)
@@ -143,12 +158,21 @@ def parse_rule(text: str) -> tuple[Formula, list[tuple[str, int]]]:
 
     A name that was assigned before stands for its new value in the assignments that follow.
     """
+    try:
+        return _rule(text)
+    except RecursionError:
+        raise FormulaError(TOO_DEEP) from None
+
+
+def _rule(text: str) -> tuple[Formula, list[tuple[str, int]]]:
     parser = _Parser(text, False)
     assigned: list[tuple[str, int]] = []
     while True:
         target = parser.token
         if target.kind != "name":
             parser.fail("an update rule is assignments", target, "as in v = 0.9*v + g; theta = theta - rate*v")
+        if not target.quoted and target.text in ("pi", "and", "or", "not"):
+            parser.fail(f"{target.text} cannot be assigned", target, "choose another name")
         parser.advance()
         parser.expect("=", "an assignment needs =, as in theta = theta - rate*g")
         start = parser.token
@@ -181,11 +205,9 @@ def tokenize(text: str) -> list[Token]:
         match = TOKEN.match(text, at)
         if match is None:
             character = text[at]
-            shown = character if character.isprintable() else f"character U+{ord(character):04X}"
-            raise FormulaError(
-                f"{shown} has no meaning in a formula",
-                text=text, start=at, stop=at + 1, mend=LOOKALIKES.get(character, ""),
-            )  # fmt: skip
+            shown = character if character.isprintable() else f"the character U+{ord(character):04X}"
+            mend = LOOKALIKES.get(character) or _meant(character)
+            raise FormulaError(f"{shown} has no meaning in a formula", text=text, start=at, stop=at + 1, mend=mend)
         kind, word, start, at = str(match.lastgroup), match.group(), match.start(), match.end()
         if kind == "space":
             continue
@@ -196,8 +218,10 @@ def tokenize(text: str) -> list[Token]:
             continue
         if kind == "name" and unicodedata.normalize("NFKC", word) != word:
             plain = unicodedata.normalize("NFKC", word)
-            mend = f"write {plain}" + ("" if word[-1] not in "²³" else f", or {word[:-1]}**{plain[-1]} for a power")
-            raise FormulaError(f"the name {word} looks like another", text=text, start=start, stop=at, mend=mend)
+            power = plain[-1].isdecimal() and not word[-1].isdecimal()
+            name, head = _short(plain), _short(plain[:-1])
+            mend = f"for a power write {head}**{plain[-1]}, for a name {name}" if power else f"write {name}"
+            raise FormulaError(f"the name {_short(word)} looks like another", text=text, start=start, stop=at, mend=mend)
         if word in SIGN_MENDS:
             raise FormulaError(
                 f"{word} has no meaning in a formula", text=text, start=start, stop=at, mend=SIGN_MENDS[word]
@@ -205,6 +229,18 @@ def tokenize(text: str) -> list[Token]:
         tokens.append(Token(kind, "**" if word == "^" else word, start, at))
     tokens.append(Token("end", "", len(text), len(text)))
     return tokens
+
+
+def _short(word: str, most: int = 40) -> str:
+    """A word as a message repeats it."""
+    return word if len(word) <= most else word[: most - 3] + "..."
+
+
+def _meant(character: str) -> str:
+    """What was meant by a character that has no meaning."""
+    if character.isdecimal() and not character.isascii():
+        return "write the digits 0 to 9"
+    return "" if character.isprintable() else "delete it: it cannot be seen"
 
 
 class _Parser:
@@ -254,7 +290,7 @@ class _Parser:
             )
         if token.text == ";":
             self.fail("one formula at a time", token, "only an update rule has several assignments")
-        self.fail(f"{token.text} is not expected here", token)
+        self.fail(f"{_short(token.text)} is not expected here", token)
 
     def missing_sign(self) -> None:
         """Two operands in a row: say which sign is missing."""
@@ -263,15 +299,20 @@ class _Parser:
         ends = before.kind in ("number", "name") or before.text in (")", "]")
         if not (starts and ends and self.index) or token.text in ("and", "or", "not"):
             return
+        if before.kind == token.kind == "number" and before.stop == token.start:
+            whole = _short(self.text[before.start : token.stop])
+            self.fail(f"{whole} is no number", before, "a number has one decimal point, as in 1.5", token)
+        if token.text in ("if", "else") or before.text in ("if", "else"):
+            self.fail("a choice is written as a function", before, "write where(condition, a, b)", token)
         if before.kind == "number" and token.kind == "name" and re.fullmatch(r"[eE]\d*", token.text):
-            mend = f"{before.text}*{token.text} is a product, {before.text}e3 a number"
+            mend = f"{_short(before.text)}*{token.text} is a product, {_short(before.text)}e3 a number"
         elif token.text == "[":
             mend = ""
         elif before.kind == "name" and ALIASES.get(before.text, before.text) in callable_names():
-            mend = f"write {before.text}({token.text})"
+            mend = f"write {before.text}({_short(token.text)})"
         else:
-            left = self.text[before.start : before.stop] if before.text != ")" else "(...)"
-            right = self.text[token.start : token.stop] if token.text != "(" else "(...)"
+            left = _short(self.text[before.start : before.stop]) if before.text != ")" else "(...)"
+            right = _short(self.text[token.start : token.stop]) if token.text != "(" else "(...)"
             mend = f"write {left}*{right} for a product"
         self.fail("a sign is missing between the two", before, mend, token)
 
@@ -366,7 +407,10 @@ class _Parser:
         if token.text == "[":
             return self.columns()
         if token.kind == "end":
-            self.fail("the formula ends too early", self.previous, "something is missing after this")
+            shown = _short(self.text[self.previous.start : self.previous.stop])
+            self.fail("the formula ends too early", self.previous, f"something is missing after {shown}")
+        if token.text == ")" and not self.index:
+            self.fail("a parenthesis closes that was not opened", token)
         if token.text == "=":
             mend = (
                 "write == to compare, = only once between both sides"
@@ -399,6 +443,8 @@ class _Parser:
         if self.token.text == "(" and self.token.kind == "sign" and not token.quoted:
             return self.call(token)
         if self.token.text == "[" and self.token.kind == "sign":
+            if not token.quoted and ALIASES.get(token.text, token.text) in callable_names():
+                self.fail("a function takes round parentheses", token, f"write {token.text}(...)", self.token)
             self.advance()
             inner = self.token
             self.nested(0)
@@ -438,8 +484,9 @@ class _Parser:
                 node = self.graph.apply(name, node, argument)
             return self.placed(node, token)
         if len(arguments) != row.arity:
-            mend = "where(condition, a, b)" if name == "where" else ""
-            self.fail(f"{token.text} takes {WORDS[row.arity]}, not {len(arguments)}", token, mend, self.previous)
+            mend = CALLS.get(name, "")
+            wanted = "two arguments or more" if name in VARIADIC else WORDS[row.arity]
+            self.fail(f"{token.text} takes {wanted}, not {len(arguments)}", token, mend, self.previous)
         return self.placed(self.graph.apply(name, *arguments), token, tuple(arguments))
 
     def unknown(self, token: Token) -> NoReturn:
@@ -449,29 +496,27 @@ class _Parser:
             "if": "write where(condition, a, b)", "I": "names need a sign: I*(...)",
             "poly": "write the terms: b0 + b1*x + b2*x**2", "norm": "the loss is squares by itself: write y = ...",
         }  # fmt: skip
-        near = difflib.get_close_matches(token.text.lower(), [*callable_names(), *ALIASES], 1, 0.75)
-        mend = advice.get(token.text) or (
-            f"did you mean {near[0]}(...)?" if near else f"write {token.text}*(...) for a product"
-        )
-        self.fail(f"{token.text} is not a function that steepest knows", token, mend)
+        near = difflib.get_close_matches(token.text.lower()[:40], [*callable_names(), *ALIASES], 1, 0.65)
+        product = f"write {_short(token.text)}*(...) for a product"
+        mend = advice.get(token.text) or (f"did you mean {near[0]}(...)? Else {product}" if near else product)
+        self.fail(f"{_short(token.text)} is not a function that steepest knows", token, mend)
 
     # checks ------------------------------------------------------------------------------------------------
     def literal(self, token: Token) -> int | Fraction | float:
         digits = token.text.replace("_", "")
         exponent = re.search(r"[eE]([+-]?\d+)$", digits)
         if exponent is not None and (len(exponent[1]) > 6 or abs(int(exponent[1])) > MAX_EXPONENT):
-            self.fail("this number is out of range", token)
+            self.fail("this number is out of range", token, "the largest is about 1.8e308")
         if digits.isascii() and digits.isdigit():
             if len(digits) > 300:
                 self.fail("this number is too long", token, "write it as 1.23e45")
             value = int(digits)
             return value if value <= EXACT_LIMIT else float(value)
-        try:
-            number = float(digits)
-        except ValueError:
-            self.fail("this is no number", token)
+        number = float(digits)
         if number in (float("inf"), float("-inf")):
             self.fail("this number is out of range", token, "the largest is about 1.8e308")
+        if number == 0 and re.search("[1-9]", digits.lower().partition("e")[0]):
+            self.fail("this number is too small", token, "the smallest is about 4.9e-324; write 0")
         return number
 
     def number_like(self, node: int, start: Token) -> None:

@@ -119,8 +119,8 @@ class RowSums:
 class Objective:
     """T(theta) = Σ over rows of weight · loss + penalty, and what is reported of it.
 
-    `left`, `prediction`, `residual` (y - prediction), `loss` (of a row) and `weight` are nodes of `graph`; `reduce` is
-    "mean", "sum" or "rmse"; `sign` is -1 where the user maximises; `fixed` holds the numbers that were substituted.
+    `left`, `prediction`, `residual` (left - prediction), `loss` (of a row), `weight`, `sigma` are nodes of `graph`;
+    `reduce` is "mean", "sum" or "rmse"; `sign` is -1 where the user maximises; `fixed` holds the numbers that were substituted.
     """
 
     formula: Formula
@@ -140,7 +140,12 @@ class Objective:
     fixed: Mapping[str, float | Array] = field(default_factory=dict)
     reduce: str = "mean"
     sign: float = 1.0
-    known_sigma: bool = False
+    sigma: int | None = None
+
+    @property
+    def known_sigma(self) -> bool:
+        """Whether the standard deviations of the rows are given."""
+        return self.sigma is not None
 
     @property
     def squares(self) -> bool:

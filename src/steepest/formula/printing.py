@@ -5,10 +5,14 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
+from collections.abc import Callable, Sequence
 from fractions import Fraction
+from typing import Any
 
 from .functions import FUNCTIONS
 from .program import Graph, Number
+
+Shown = tuple[str, int]  # a text, and how tightly it holds together
 
 # how tightly each kind of text holds together; a part that holds less is put in parentheses
 OR, AND, NOT, COMPARISON, SUM, SIGN, PRODUCT, POWER, ATOM = range(9)
@@ -39,62 +43,79 @@ WORDS = frozenset(("and", "or", "not", "pi"))
 
 def to_text(graph: Graph, node: int, limit: int | None = None) -> str:
     """The formula of a node; one longer than `limit` characters ends in "..."."""
-    shown: dict[int, tuple[str, int]] = {}
-    for i in graph.reachable([node]):
-        op, *args = graph.nodes[i]
-        if op == "number":
-            shown[i] = _number(args[0])
-        elif op == "pi":
-            shown[i] = ("pi", ATOM)
-        elif op == "name":
-            shown[i] = (quote(args[0]), ATOM)
-        elif op == "stack":
-            shown[i] = ("[" + ", ".join(shown[a][0] for a in args) + "]", ATOM)
-        elif op in TEXT:
-            template, strength, *needs = TEXT[op]
-            parts = [_hold(shown[a], need) for a, need in zip(args, needs, strict=True)]
-            if op == "neg" and shown[args[0]][1] >= POWER:
-                strength = POWER  # 2**-x needs no parentheses
-            elif strength == PRODUCT and parts[0][0] == "-":
-                strength = SIGN  # -x*y is read as -(x*y)
-            shown[i] = (template.format(*parts), strength)
-        elif op in ("min", "max") and graph.nodes[args[0]][0] == op and shown[args[0]][0][-1] == ")":
-            shown[i] = (f"{shown[args[0]][0][:-1]}, {shown[args[1]][0]})", ATOM)  # min(a, b, c), however many
-        else:
-            shown[i] = (f"{op}({', '.join(shown[a][0] for a in args)})", ATOM)
-        if limit is not None and len(shown[i][0]) > limit:
-            shown[i] = (shown[i][0][: limit // 2].rstrip() + "...", ATOM)
-    return shown[node][0]
+
+    def write(op: str, args: Sequence[Any], parts: Sequence[Shown]) -> Shown:
+        shown = _text(graph, op, args, parts)
+        if limit is not None and len(shown[0]) > limit:
+            return shown[0][: limit // 2].rstrip() + "...", ATOM
+        return shown
+
+    return _written(graph, node, write)
 
 
 def to_latex(graph: Graph, node: int) -> str:
     """The LaTeX of a node."""
-    shown: dict[int, tuple[str, int]] = {}
-    for i in graph.reachable([node]):
+    return _written(graph, node, lambda op, args, parts: _latex(graph, op, args, parts))
+
+
+def _written(graph: Graph, node: int, write: Callable[[str, Sequence[Any], Sequence[Shown]], Shown]) -> str:
+    """The text of a node, from those of its arguments; what is no longer needed is let go: a long sum is n texts."""
+    order = graph.reachable([node])
+    last = {argument: i for i in order for argument in graph.arguments(i)}
+    shown: dict[int, Shown] = {}
+    for i in order:
         op, *args = graph.nodes[i]
-        if op == "number":
-            shown[i] = _latex_number(args[0])
-        elif op == "pi":
-            shown[i] = (r"\pi", ATOM)
-        elif op == "name":
-            shown[i] = (latex_name(args[0]), ATOM)
-        elif op == "stack":
-            row = " & ".join(shown[a][0] for a in args)
-            shown[i] = (r"\begin{pmatrix} " + row + r" \end{pmatrix}", ATOM)
-        elif op == "@":
-            shown[i] = (rf"{shown[args[0]][0]} \, {shown[args[1]][0]}", PRODUCT)
-        else:
-            _, strength, *needs = TEXT.get(op, ("", ATOM, OR, OR, OR))
-            if op == "/":
-                needs, strength = [OR, OR], POWER
-            if op == "**":
-                needs = [ATOM, OR]
-            parts = [_hold(shown[a], need, r"\left({0}\right)") for a, need in zip(args, needs, strict=False)]
-            template = FUNCTIONS[op].latex
-            if op == "*" and parts[1][0].isdigit():
-                template = r"{0} \cdot {1}"
-            shown[i] = (template.format(*parts), OR if op == "where" else strength)
+        arguments = graph.arguments(i)
+        shown[i] = write(op, args, [shown[a] for a in arguments])
+        for a in set(arguments):
+            if last[a] == i:
+                del shown[a]
     return shown[node][0]
+
+
+def _text(graph: Graph, op: str, args: Sequence[Any], parts: Sequence[Shown]) -> Shown:
+    if op == "number":
+        return _number(args[0])
+    if op in ("pi", "name"):
+        return "pi" if op == "pi" else quote(args[0]), ATOM
+    words = [text for text, _ in parts]
+    if op == "stack":
+        return f"[{', '.join(words)}]", ATOM
+    if op in ("min", "max") and graph.nodes[args[0]][0] == op and words[0][-1] == ")":
+        return f"{words[0][:-1]}, {words[1]})", ATOM  # min(a, b, c), however many
+    if op not in TEXT:
+        return f"{op}({', '.join(words)})", ATOM
+    template, strength, *needs = TEXT[op]
+    held = [_hold(part, need) for part, need in zip(parts, needs, strict=True)]
+    if op == "neg" and parts[0][1] >= POWER:
+        strength = POWER  # 2**-x needs no parentheses
+    elif strength == PRODUCT and held[0][0] == "-":
+        strength = SIGN  # -x*y is read as -(x*y)
+    return template.format(*held), strength
+
+
+def _latex(graph: Graph, op: str, args: Sequence[Any], parts: Sequence[Shown]) -> Shown:
+    if op == "number":
+        return _latex_number(args[0])
+    if op in ("pi", "name"):
+        return r"\pi" if op == "pi" else latex_name(args[0]), ATOM
+    words = [text for text, _ in parts]
+    if op == "stack":
+        return r"\begin{pmatrix} " + " & ".join(words) + r" \end{pmatrix}", ATOM
+    if op == "@":
+        return rf"{words[0]} \, {words[1]}", PRODUCT
+    if op in ("min", "max") and graph.nodes[args[0]][0] == op:
+        return words[0].removesuffix(r"\right)") + rf", {words[1]}\right)", ATOM
+    _, strength, *needs = TEXT.get(op, ("", ATOM, OR, OR, OR))
+    if op == "/":
+        needs, strength = [OR, OR], POWER
+    elif op == "**":
+        needs = [ATOM, OR]
+    elif op == "where":
+        strength = OR
+    held = [_hold(part, need, r"\left({0}\right)") for part, need in zip(parts, needs, strict=False)]
+    template = r"{0} \cdot {1}" if op == "*" and held[1][0].isdigit() else FUNCTIONS[op].latex
+    return template.format(*held), strength
 
 
 def quote(name: str) -> str:

@@ -163,9 +163,16 @@ class Graph:
                 return args[0]
             if first == 0 and self._finite(args[1]):
                 return args[0]
-            return args[1] if second == 0 and self._finite(args[0]) else None
-        if op == "/":
-            return args[0] if second == 1 else None
+            if second == 0 and self._finite(args[0]):
+                return args[1]
+        if op == "/" and second == 1:
+            return args[0]
+        if op in ("*", "/"):  # a sign stands before the whole: the same bits, and one way to write it
+            plain = [self._unsigned(a) for a in args]
+            if plain[0] != args[0] or plain[1] != args[1]:
+                node = self.apply(op, *plain)
+                return node if plain[0] != args[0] and plain[1] != args[1] else self.apply("neg", node)
+            return None
         if op == "**":
             if second == 1:
                 return args[0]
@@ -186,6 +193,13 @@ class Graph:
             truth = self.truth(args[0])
             return None if truth is None else args[1] if truth else args[2]
         return None
+
+    def _unsigned(self, node: int) -> int:
+        """The node without its minus sign."""
+        if self.nodes[node][0] == "neg":
+            return int(self.nodes[node][1])
+        value = self.value(node)
+        return self.number(-value) if value is not None and value < 0 else node
 
     def truth(self, node: int) -> bool | None:
         """Whether a condition is true or false whatever the names are, else None."""
@@ -269,12 +283,16 @@ class Program:
         """`v3 = exp(v2)`: one line for each operation, then the outputs by name."""
         nodes = self.graph.nodes
         shown: dict[int, str] = {}
+        count, taken = 0, set(self.graph.names(i for _, i in self.outputs))
         for node in self.graph.reachable(i for _, i in self.outputs):
             op, *args = nodes[node]
             if op in LEAVES:
                 shown[node] = "pi" if op == "pi" else str(args[0])
                 continue
-            shown[node] = f"v{len(shown)}"
+            count += 1
+            while f"v{count}" in taken:
+                count += 1
+            shown[node] = f"v{count}"
             words = [shown[a] for a in args]
             if op == "stack":
                 text = f"[{', '.join(words)}]"

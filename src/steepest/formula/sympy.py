@@ -73,6 +73,8 @@ FORMS: dict[str, Callable[..., Expr]] = {
     "clip": lambda u, v, w: sp.Min(sp.Max(u, v, evaluate=False), w, evaluate=False),
     "where": lambda c, u, v: _choose(c, u, v),
 }  # fmt: skip
+#: operations that are written out at once however many stand in a row: SymPy flattens them, or nests too deep
+CHAINS = {op: family for family in (("+", "-"), ("*", "/"), ("min",), ("max",), ("and",), ("or",)) for op in family}
 #: what SymPy has no word for, and `tidy` keeps as it is
 OURS = frozenset(("expm1", "log2", "log10", "log1p", "cbrt", "sigmoid", "logit", "softplus", "clip"))
 
@@ -248,6 +250,8 @@ def _number(graph: Graph, expression: Expr) -> int:
         size = max(abs(expression.p), expression.q)
         if size.bit_length() > 1000 and abs(expression) > 10**300:
             raise FormulaError("a number of the expression is out of range", mend="the largest is about 1.8e308")
+        if expression and float(Fraction(expression.p, expression.q)) == 0.0:
+            raise FormulaError("a number of the expression is too small", mend="the smallest is about 4.9e-324; write 0")
         return graph.number(Fraction(expression.p, expression.q))
     if expression.is_Float:
         value = float(expression)
@@ -388,7 +392,7 @@ class _Writer:
     def _chain(self, node: int) -> tuple[list[tuple[int, bool]], list[int]]:
         """Terms of a sum (with "negative") or factors of a product (with "below"), and the nodes in between."""
         nodes = self.graph.nodes
-        family = ("+", "-") if nodes[node][0] in ("+", "-") else ("*", "/") if nodes[node][0] in ("*", "/") else ()
+        family = CHAINS.get(nodes[node][0], ())
         parts: list[tuple[int, bool]] = []
         between: list[int] = []
         todo = [(node, False)]
@@ -427,6 +431,8 @@ class _Writer:
                 for part, below in self._chain(node)[0]
             ]
             return sp.Mul(*factors)
+        if op in CHAINS:
+            return _row(op, [self.done[part] for part, _ in self._chain(node)[0]])
         return self._apply(op, [self.done[a] for a in args])
 
     def _apply(self, op: str, values: list[Expr]) -> Expr:
@@ -470,6 +476,18 @@ class _Writer:
         return self._symbol(to_text(self.graph, node))
 
 
+def _row(op: str, values: Sequence[Expr]) -> Expr:
+    """min, max, and, or of any number of values."""
+    if op in ("and", "or"):
+        return _join(sp.And if op == "and" else sp.Or, *values)
+    if all(v.is_number for v in values):
+        value = values[0]
+        for other in values[1:]:
+            value = _computed(op, [value, other])
+        return value
+    return (sp.Min if op == "min" else sp.Max)(*values, evaluate=False)
+
+
 def _computed(op: str, values: Sequence[Expr]) -> Expr:
     """An operation on numbers alone, by the table and not by SymPy, which would not come back from some of them."""
     if op in ("and", "or", "not", "_nonzero"):
@@ -505,12 +523,12 @@ def _choose(condition: Expr, a: Expr, b: Expr) -> Expr:
     return sp.Piecewise((a, condition), (b, sp.true), evaluate=False)
 
 
-def _join(head: Any, a: Expr, b: Expr) -> Expr:
-    absorbing = sp.false if head is sp.And else sp.true
-    if absorbing in (a, b):
+def _join(head: Any, *conditions: Expr) -> Expr:
+    absorbing, neutral = (sp.false, sp.true) if head is sp.And else (sp.true, sp.false)
+    if absorbing in conditions:
         return absorbing
-    rest = [c for c in (a, b) if c not in (sp.true, sp.false)]
-    return head(*rest, evaluate=False) if len(rest) == 2 and a != b else rest[0] if rest else a
+    rest = list(dict.fromkeys(c for c in conditions if c != neutral))
+    return head(*rest, evaluate=False) if len(rest) > 1 else rest[0] if rest else neutral
 
 
 def _negated(condition: Expr) -> Expr:

@@ -81,6 +81,7 @@ class Memory:
     radius: float
     predicted: float
     scale: Array
+    typical: float = 0.0  # |loss| at the start
 
 
 @dataclass(frozen=True)
@@ -109,23 +110,24 @@ class TrustRegion:
                 scale = unit_scale(evaluation.curvature)
                 exact = self.quadratic and (self.need is Need.NORMAL or np.linalg.eigvalsh(evaluation.curvature)[0] > 0)
                 radius = np.inf if exact else FIRST_RADIUS * (float(np.linalg.norm(scale * theta)) or 1.0)
-                return self._propose(Memory(theta, evaluation, radius, 0.0, scale), True)
+                return self._propose(Memory(theta, evaluation, radius, 0.0, scale, abs(evaluation.total)), True)
             length = float(np.linalg.norm(here.scale * (theta - here.theta)))
             if not evaluation.finite:
                 return self._reject(here, 0.1 * length)
             fall, noise = here.evaluation.total - evaluation.total, NOISE * abs(here.evaluation.total)
+            ratio = fall / here.predicted if here.predicted > 0 else -np.inf
+            if not ratio > 1e-4:  # terms as large as the loss at the start may have cancelled in this one
+                noise = max(noise, NOISE * here.typical)
             if here.predicted <= noise and fall >= -noise:
                 return self._by_gradient(here, evaluation, theta, length)
-            ratio = fall / here.predicted if here.predicted > 0 else -np.inf
             if not ratio > 1e-4:
                 return self._reject(here, 0.25 * length)
             radius = 0.5 * length if ratio < 0.25 else max(here.radius, 2.0 * length) if ratio > 0.75 else here.radius
-            return self._propose(Memory(theta, evaluation, radius, 0.0, self._scale(here, evaluation)), True)
+            return self._propose(self._moved(here, theta, evaluation, radius), True)
 
     def _by_gradient(self, here: Memory, evaluation: Evaluation, theta: Array, length: float) -> tuple[Array, State]:
-        """The loss says nothing any more below its rounding, but the gradient still does: go by the fall it promises."""
-        there = Memory(theta, evaluation, here.radius, 0.0, self._scale(here, evaluation))
-        proposal, new = self._propose(there, True)
+        """Below its rounding the loss says nothing any more, but the gradient does: go by the fall that it promises."""
+        proposal, new = self._propose(self._moved(here, theta, evaluation, here.radius), True)
         return (proposal, new) if new.memory.predicted < here.predicted else self._reject(here, 0.25 * length)
 
     def _reject(self, here: Memory, radius: float) -> tuple[Array, State]:
@@ -134,10 +136,12 @@ class TrustRegion:
             return here.theta, State(False, "no step, however small, lowers the loss any further", here)
         return self._propose(replace(here, radius=radius), False)
 
-    def _scale(self, here: Memory, evaluation: Evaluation) -> Array:
-        """Marquardt's scaling never shrinks (Moré); that of an exact Hessian stays as it was at the start."""
+    def _moved(self, here: Memory, theta: Array, evaluation: Evaluation, radius: float) -> Memory:
+        """The next accepted point. Marquardt's scaling never shrinks (Moré); that of an exact Hessian stays."""
         assert evaluation.curvature is not None
-        return np.maximum(here.scale, unit_scale(evaluation.curvature)) if self.need is Need.NORMAL else here.scale
+        marquardt = self.need is Need.NORMAL
+        scale = np.maximum(here.scale, unit_scale(evaluation.curvature)) if marquardt else here.scale
+        return replace(here, theta=theta, evaluation=evaluation, radius=radius, scale=scale)
 
     def _propose(self, memory: Memory, accepted: bool) -> tuple[Array, State]:
         """The minimum of the quadratic model within the radius, on the parameters that no bound holds."""

@@ -1,8 +1,8 @@
-"""Pictures: data, fit and residuals; loss by pass; contours with the paths of descents. PNG or SVG by the file's ending.
+"""Pictures: data, fit and residuals; loss by pass; contours with the paths of descents.
 
-Plain arrays in, the path out. matplotlib is imported when a picture is drawn, without pyplot: nothing global is touched.
-Colours are those of Okabe and Ito, told apart by all kinds of colour vision; lines differ in their dashes, too. Names
-are drawn as they are written, never as mathtext.
+Plain arrays in, the path out; PNG or SVG by the file's ending. matplotlib is imported when a picture is drawn, without
+pyplot: nothing global is touched. Colours are those of Okabe and Ito, told apart by all kinds of colour vision; lines
+differ in their dashes, too. Names are drawn as they are written, never as mathtext.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import os
 import textwrap
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,9 +55,9 @@ def fit_and_residuals(
     ))  # fmt: skip
 
 
-def loss_by_step(path: Path2, runs: Mapping[str, tuple[Array, Array]], x_label: str = "step") -> str:
+def loss_by_step(path: Path2, runs: Mapping[str, tuple[Array, Array]], x_label: str = "step", title: str = "") -> str:
     """The loss on its way down: name -> (steps or passes, losses), on a log scale where no loss is negative."""
-    return _draw(path, (6.4, 4.0), lambda figure: _loss_by_step(figure, runs, x_label))
+    return _draw(path, (6.4, 4.2), lambda figure: _loss_by_step(figure, runs, x_label, title))
 
 
 def contours(
@@ -76,7 +75,7 @@ def contours(
     """
     return _draw(
         path,
-        (max(4.6, 1.0 + 3.6 * len(paths)), 4.6),
+        (max(4.6, 1.0 + 2.9 * len(paths)), 4.0),
         lambda figure: _contours(figure, loss, names, paths, minimum, title),
     )
 
@@ -102,6 +101,8 @@ def _fit_and_residuals(
     left_name: str,
     curve: tuple[Array, Array] | None,
 ) -> None:
+    if left_name.count("`") == 2 and left_name[0] == left_name[-1] == "`":
+        left_name = left_name[1:-1]
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(2.4, 1))
     residuals = left - right
     name = next(iter(abscissas), "")
@@ -131,7 +132,7 @@ def _fit_and_residuals(
     _legend(upper, handles, labels)
 
 
-def _loss_by_step(figure: Figure, runs: Mapping[str, tuple[Array, Array]], x_label: str) -> None:
+def _loss_by_step(figure: Figure, runs: Mapping[str, tuple[Array, Array]], x_label: str, title: str) -> None:
     axes = figure.subplots()
     losses = [np.asarray(loss, dtype=float) for _, loss in runs.values()]
     seen = np.concatenate([loss[np.isfinite(loss)] for loss in losses]) if losses else np.zeros(0)
@@ -149,7 +150,8 @@ def _loss_by_step(figure: Figure, runs: Mapping[str, tuple[Array, Array]], x_lab
     _label(axes.set_xlabel, x_label)
     axes.set_ylabel("loss (log scale)" if log else "loss")
     axes.grid(True, color="#dddddd", linewidth=0.6)
-    _title(figure, f"loss by {x_label}")
+    axes.locator_params(axis="x", integer=True)
+    _title(figure, title or f"loss by {x_label}")
     _legend(axes, handles, list(runs))
 
 
@@ -174,7 +176,7 @@ def _contours(
         axes.contour(a, b, above, levels=levels, colors=GREY, linewidths=0.7, zorder=1)
         line = axes.plot(
             path[:, 0], path[:, 1], color=COLOURS[i % len(COLOURS)], linewidth=1.1, zorder=2,
-            marker="o", markersize=2.2 if len(path) < 400 else 0,
+            marker="o", markersize=2.2 if len(path) <= 150 else 0,
         )  # fmt: skip
         start = axes.plot(path[:1, 0], path[:1, 1], "ks", markersize=6, zorder=4)
         handles = [line[0], start[0]]
@@ -184,9 +186,8 @@ def _contours(
         axes.set_ylim(float(b[0]), float(b[-1]))
         _label(axes.set_xlabel, names[0])
         _label(axes.set_title, label, fontsize=11, color=COLOURS[i % len(COLOURS)])
-        with suppress(ValueError):
-            axes.locator_params(nbins=6)
-        _legend(axes, handles[1:], ["start", "minimum"][: len(handles) - 1])
+        if i == 0:
+            _legend(axes, handles[1:], ["start", "minimum"][: len(handles) - 1])
     _label(panels[0].set_ylabel, names[1])
     _title(figure, title or f"loss over {names[0]} and {names[1]}")
 

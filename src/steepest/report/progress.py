@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -13,8 +14,8 @@ INTERVAL = 0.1  # seconds between two reports
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run stands: `passes` over the rows, `rows_per_second`, the last `loss`, `seconds` since the start, and
-    the seconds `left` where the limits tell (None otherwise)."""
+    """Where a run stands: `passes` over the rows, `rows_per_second`, the last `loss` of all rows, `seconds` since the
+    start, the seconds `left` where the limits tell (None otherwise), and the `rows` of a pass (1 for a function)."""
 
     passes: float
     steps: int
@@ -22,13 +23,16 @@ class Progress:
     loss: float | None
     seconds: float
     left: float | None
+    rows: int = 0
 
     def line(self) -> str:
         """One line for a terminal."""
         loss = "" if self.loss is None else f"  loss {self.loss:.6g}"
         left = "" if self.left is None else f"  {_clock(self.left)} left"
-        speed = f"{_count(self.rows_per_second)} rows/s"
-        return f"pass {self.passes:,.1f}  step {self.steps:,}  {speed}{loss}  {_clock(self.seconds)}{left}"
+        clock = f"{loss}  {_clock(self.seconds)}{left}"
+        if self.rows == 1:
+            return f"step {self.steps:,}  {_count(self.steps / max(self.seconds, 1e-9))} steps/s{clock}"
+        return f"pass {self.passes:,.1f}  step {self.steps:,}  {_count(self.rows_per_second)} rows/s{clock}"
 
 
 class Watch:
@@ -73,8 +77,9 @@ class Watch:
                     left.append(max(limit - done, 0.0) / done * seconds)
         loss = None if descent.evaluation is None else float(descent.evaluation.loss)
         return Progress(
-            passes, descent.number, self._rows / max(seconds, 1e-9), loss, seconds, min(left) if left else None
-        )
+            passes, descent.number, self._rows / max(seconds, 1e-9), loss, seconds, min(left) if left else None,
+            self._surface.reader.rows,
+        )  # fmt: skip
 
 
 class _Line(Watch):
@@ -85,7 +90,7 @@ class _Line(Watch):
         self._width = 0
 
     def _write(self, progress: Progress) -> None:
-        line = progress.line()
+        line = progress.line()[: _columns() - 1]  # a line that wraps cannot be rewritten
         sys.stderr.write("\r" + line.ljust(self._width))
         sys.stderr.flush()
         self._width = len(line)
@@ -95,6 +100,13 @@ class _Line(Watch):
         if self._width:
             sys.stderr.write("\r" + " " * self._width + "\r")
             sys.stderr.flush()
+
+
+def _columns() -> int:
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns or 80
+    except (OSError, ValueError, AttributeError):
+        return 80
 
 
 def _count(value: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,7 +12,8 @@ Row = tuple[str, float, float | None, tuple[float, float] | None]
 
 def fit_text(fit: Mapping[str, Any], table: Sequence[Row], facts: Sequence[str]) -> str:
     """Formula, status, values with errors and intervals, and what was used."""
-    lines = [fit["formula"], f"{fit['status']}: {_without(fit['message'], fit['status'])}", ""]
+    status, message = fit["status"], fit["message"]
+    lines = [fit["formula"], message if message.startswith(status) else f"{status}: {message}", ""]
     lines += value_table(table)
     lines += ["", summary(fit), *facts]
     return "\n".join(lines)
@@ -90,15 +92,19 @@ def explanation_text(
 
 def align(rows: Sequence[Sequence[str]], left: Sequence[int] = (0,)) -> list[str]:
     """Cells in columns: text to the left, numbers to the right."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return [
-        "  ".join(
-            c.ljust(w) if i in left else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
+    widths = [max(_width(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        cells = []
+        for i, (cell, width) in enumerate(zip(row, widths, strict=True)):
+            space = " " * (width - _width(cell))
+            cells.append(cell + space if i in left else space + cell)
+        lines.append("  ".join(cells).rstrip())
+    return lines
 
 
-def _without(message: str, status: str) -> str:
-    """A message without the status that it begins with."""
-    return message.removeprefix(f"{status}: ").strip()
+def _width(text: str) -> int:
+    """Places that a terminal gives a text: two for a wide letter, none for a mark on the letter before it."""
+    if text.isascii():
+        return len(text)
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
