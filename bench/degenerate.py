@@ -52,10 +52,19 @@ CASES = [
     Case("a constant response", "y = a + b*x", {"x": X, "y": np.full(X.size, 4.0)}, ("converged",)),
     Case("all rows equal", "y = a + b*x", {"x": np.full(9, 2.0), "y": np.full(9, 5.0)}, NEVER),
     Case(
-        "an angle, started at a maximum", "y = x*cos(b) + (1 - x)*sin(b)", {"x": X, "y": X * np.cos(0.7) + (1 - X) * np.sin(0.7) + NOISE},
-        ("converged", "stopped"), {"b": 0.7 + math.pi},
+        "an angle, started at a maximum",
+        "y = x*cos(b) + (1 - x)*sin(b)",
+        {"x": X, "y": X * np.cos(0.7) + (1 - X) * np.sin(0.7) + NOISE},
+        ("converged", "stopped"),
+        {"b": 0.7 + math.pi},
     ),
-    Case("a saddle of a model", "y = a*b*x + a", {"x": X - 1, "y": X - 1}, ("converged", "stopped", *NEVER), {"a": 0.0, "b": 0.0}),
+    Case(
+        "a saddle of a model",
+        "y = a*b*x + a",
+        {"x": X - 1, "y": X - 1},
+        ("converged", "stopped", *NEVER),
+        {"a": 0.0, "b": 0.0},
+    ),
     Case("a valley to infinity", "y = exp(-b*x)", {"x": X[1:], "y": np.zeros(20)}, ("stopped", "diverged", *NEVER)),
     Case("a saddle", "x**2 - y**2 + y**4", None, ("converged", "stopped"), {"x": 1.0, "y": 0.0}),
     Case("no lower end", "x**2 - y**2", None, ("stopped", "diverged"), {"x": 1.0, "y": 0.5}),
@@ -64,7 +73,7 @@ CASES = [
     Case("a fourth power", "x**4", None, ("converged",), {"x": 1.0}),
     Case("a valley that is flat", "(x + y)**2", None, ("converged",), {"x": 1.0, "y": 2.0}),
     Case("a kink", "abs(x)", None, ("stopped",), {"x": 1.0}),
-]  # fmt: skip
+]
 
 
 def main() -> int:

@@ -40,9 +40,7 @@ def solutions(problem: dict[str, Any]) -> list[tuple[list[float], list[float]]]:
     for names in problem["equivalent_solutions"]:
         signs = [-1.0 if name.startswith("-") else 1.0 for name in names]
         plain = [name.lstrip("-") for name in names]
-        found.append(
-            ([s * certified[n] for s, n in zip(signs, plain, strict=True)], [errors[n] for n in plain])
-        )
+        found.append(([s * certified[n] for s, n in zip(signs, plain, strict=True)], [errors[n] for n in plain]))
     return found
 
 

@@ -1,6 +1,6 @@
 """The figures of the lecture notes, from Python, SymPy, text and the terminal, beside what is asked.
 
-    python bench/notes.py
+python bench/notes.py
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def main() -> int:
     off = float(np.abs(list(auto.flat_values().values()) - np.linalg.pinv(ONES) @ Y).max())
     show("auto beside the pseudo-inverse", f"{off:.1e}, {auto.status}", "≤ 1e-10", off <= 1e-10 and auto.ok)
 
-    noisy = Y + [0.3, -0.2, 0.25, -0.35]
+    noisy = Y + np.array([0.3, -0.2, 0.25, -0.35])
     root = steepest.fit(
         "y = X @ B + c", {"X": X, "y": noisy}, start=VECTOR, loss="rmse", method="gd", rate=0.05, stop=Stop(steps=300),
         trace=True,
@@ -113,7 +113,12 @@ def main() -> int:
     show("rmse, 300 steps beside NumPy's", f"{apart:.1e}", "≤ 1e-9", apart <= 1e-9)
 
     up = steepest.maximize("-(x**2 + 2*x + 3)", {"x": 10.0}, method="gd", rate=0.1)
-    show("ascent of -(x**2 + 2*x + 3)", f"x = {up.values['x']:.6f}, {up.status}", "x = -1", abs(up.values["x"] + 1) < 1e-4)
+    show(
+        "ascent of -(x**2 + 2*x + 3)",
+        f"x = {up.values['x']:.6f}, {up.status}",
+        "x = -1",
+        abs(up.values["x"] + 1) < 1e-4,
+    )
 
     for reduce, asked in (("sum", "diverged"), ("mean", "converged")):
         with warnings.catch_warnings(record=True) as caught:
@@ -131,7 +136,12 @@ def main() -> int:
     condition = explained.guarantees["sum"].condition
     show("condition", f"{condition:.1f}", "108", round(condition) == 108)
     left = explained.guarantees["sum"].error(0.01, 5000, np.array(START) - TRUE)
-    show("predicted error after 5,000 steps", numbers(left), numbers(path[-1] - TRUE), bool(np.allclose(left, path[-1] - TRUE, atol=1e-10)))
+    show(
+        "predicted error after 5,000 steps",
+        numbers(left),
+        numbers(path[-1] - TRUE),
+        bool(np.allclose(left, path[-1] - TRUE, atol=1e-10)),
+    )
 
     x, second = sympy.symbols("x y")
     cells: dict[str, Callable[[], bool]] = {

@@ -346,7 +346,9 @@ def test_a_step_into_overflow_is_taken_back(method):
     assert not fit.ok or fit.values["b"] == pytest.approx(0.3, rel=1e-6)
 
 
-@pytest.mark.parametrize(("formula", "what"), [("y = log(b*x)", "log"), ("y = sqrt(b - x)", "sqrt"), ("y = a/(x - b)", "division")])
+@pytest.mark.parametrize(
+    ("formula", "what"), [("y = log(b*x)", "log"), ("y = sqrt(b - x)", "sqrt"), ("y = a/(x - b)", "division")]
+)
 def test_a_start_outside_the_domain_is_refused_with_the_place(formula, what):
     start = {"b": {"log": -1.0, "sqrt": 1.0, "division": 2.0}[what]}
     with pytest.raises(steepest.FitError, match=r"at row \d"):
@@ -361,9 +363,13 @@ def test_a_point_on_a_slope_of_a_penalty_that_is_not_convex_is_never_called_conv
     """The curvature of log(1 + a²) is negative beyond 1: the step of the model leads uphill, its fall is no gap."""
     x = np.linspace(1.0, 2.0, rows)
     fit = steepest.fit(
-        "y = b*x + 0*a", {"x": x, "y": 0.1 * np.cos(7 * x)}, start={"a": start}, penalty="log(1 + a**2)", method=method,
+        "y = b*x + 0*a",
+        {"x": x, "y": 0.1 * np.cos(7 * x)},
+        start={"a": start},
+        penalty="log(1 + a**2)",
+        method=method,
         stop=Stop(passes=200),
-    )  # fmt: skip
+    )
     assert not fit.ok or abs(fit.values["a"]) < 1e-5
 
 

@@ -19,28 +19,68 @@ def mean(rows):
 
 #: formula, loss, the same in NumPy for complex parameters (before the reduction), a point
 CASES = {
-    "squares": ("y = a*exp(-b*x) + c", "squares", lambda t: 0.5 * (Y - t[0] * np.exp(-t[1] * X) - t[2]) ** 2, [1.5, 0.4, 0.1]),
-    "a sine": ("y = a*sin(w*x + p)", "squares", lambda t: 0.5 * (Y - t[0] * np.sin(t[1] * X + t[2])) ** 2, [1.5, 1.4, 0.1]),
+    "squares": (
+        "y = a*exp(-b*x) + c",
+        "squares",
+        lambda t: 0.5 * (Y - t[0] * np.exp(-t[1] * X) - t[2]) ** 2,
+        [1.5, 0.4, 0.1],
+    ),
+    "a sine": (
+        "y = a*sin(w*x + p)",
+        "squares",
+        lambda t: 0.5 * (Y - t[0] * np.sin(t[1] * X + t[2])) ** 2,
+        [1.5, 1.4, 0.1],
+    ),
     "custom": (
-        "y = a*exp(-b*x) + c", "log(cosh(y - prediction))",
-        lambda t: np.log(np.cosh(Y - t[0] * np.exp(-t[1] * X) - t[2])), [1.5, 0.4, 0.1],
+        "y = a*exp(-b*x) + c",
+        "log(cosh(y - prediction))",
+        lambda t: np.log(np.cosh(Y - t[0] * np.exp(-t[1] * X) - t[2])),
+        [1.5, 0.4, 0.1],
     ),
     "asymmetric": (
-        "y = a + b*x", "exp(y - prediction) - (y - prediction)",
-        lambda t: np.exp(Y - t[0] - t[1] * X) - (Y - t[0] - t[1] * X), [0.3, 0.2],
+        "y = a + b*x",
+        "exp(y - prediction) - (y - prediction)",
+        lambda t: np.exp(Y - t[0] - t[1] * X) - (Y - t[0] - t[1] * X),
+        [0.3, 0.2],
     ),
-    "a likelihood": ("exp(a + b*x) - k*(a + b*x)", "squares", lambda t: np.exp(t[0] + t[1] * X) - DATA["k"] * (t[0] + t[1] * X), [0.3, 0.2]),
+    "a likelihood": (
+        "exp(a + b*x) - k*(a + b*x)",
+        "squares",
+        lambda t: np.exp(t[0] + t[1] * X) - DATA["k"] * (t[0] + t[1] * X),
+        [0.3, 0.2],
+    ),
     "a matrix": ("y = M @ B", "squares", lambda t: 0.5 * (Y - M @ t) ** 2, [0.3, 0.2, -0.4]),
     "a matrix in an exponential": (
-        "y = a*exp(-(M @ B))", "squares", lambda t: 0.5 * (Y - t[0] * np.exp(-(M @ t[1:]))) ** 2, [0.8, 0.3, 0.2, -0.4],
+        "y = a*exp(-(M @ B))",
+        "squares",
+        lambda t: 0.5 * (Y - t[0] * np.exp(-(M @ t[1:]))) ** 2,
+        [0.8, 0.3, 0.2, -0.4],
     ),
     "two matrices": (
-        "y = exp(M @ A)*(M @ B)", "squares", lambda t: 0.5 * (Y - np.exp(M @ t[:3]) * (M @ t[3:])) ** 2, [0.1, -0.2, 0.3, 0.5, 0.1, -0.4],
+        "y = exp(M @ A)*(M @ B)",
+        "squares",
+        lambda t: 0.5 * (Y - np.exp(M @ t[:3]) * (M @ t[3:])) ** 2,
+        [0.1, -0.2, 0.3, 0.5, 0.1, -0.4],
     ),
-    "a matrix in a likelihood": ("exp(M @ B) - k*(M @ B) + c**2*x", "squares", lambda t: np.exp(M @ t[:3]) - DATA["k"] * (M @ t[:3]) + t[3] ** 2 * X, [0.1, 0.2, 0.3, 0.4]),
-    "a list": ("y = [x, x**2] @ B + c", "squares", lambda t: 0.5 * (Y - t[0] * X - t[1] * X**2 - t[2]) ** 2, [0.1, 0.2, 0.3]),
-    "a left side": ("log(1 + y**2) = a + b*x", "squares", lambda t: 0.5 * (np.log(1 + Y**2) - t[0] - t[1] * X) ** 2, [0.1, 0.2]),
-}  # fmt: skip
+    "a matrix in a likelihood": (
+        "exp(M @ B) - k*(M @ B) + c**2*x",
+        "squares",
+        lambda t: np.exp(M @ t[:3]) - DATA["k"] * (M @ t[:3]) + t[3] ** 2 * X,
+        [0.1, 0.2, 0.3, 0.4],
+    ),
+    "a list": (
+        "y = [x, x**2] @ B + c",
+        "squares",
+        lambda t: 0.5 * (Y - t[0] * X - t[1] * X**2 - t[2]) ** 2,
+        [0.1, 0.2, 0.3],
+    ),
+    "a left side": (
+        "log(1 + y**2) = a + b*x",
+        "squares",
+        lambda t: 0.5 * (np.log(1 + Y**2) - t[0] - t[1] * X) ** 2,
+        [0.1, 0.2],
+    ),
+}
 
 
 def reduced(case, reduce):
@@ -61,7 +101,12 @@ def complex_step(value, at):
     return np.array([value(at.astype(complex) + 1j * h * e).imag / h for e in np.eye(at.size)])
 
 
-REDUCED = [(c, r) for c in CASES for r in ("mean", "sum", "rmse") if r != "rmse" or (CASES[c][1] == "squares" and "=" in CASES[c][0])]
+REDUCED = [
+    (c, r)
+    for c in CASES
+    for r in ("mean", "sum", "rmse")
+    if r != "rmse" or (CASES[c][1] == "squares" and "=" in CASES[c][0])
+]
 
 
 @pytest.mark.parametrize(("case", "reduce"), REDUCED)
@@ -80,7 +125,9 @@ def test_the_hessian_is_the_difference_of_complex_step_gradients(case, reduce):
     function, at, value = made(case, reduce)
     hessian = function.hessian(at)
     h = 1e-5
-    right = np.array([(complex_step(value, at + h * e) - complex_step(value, at - h * e)) / (2 * h) for e in np.eye(at.size)])
+    right = np.array(
+        [(complex_step(value, at + h * e) - complex_step(value, at - h * e)) / (2 * h) for e in np.eye(at.size)]
+    )
     assert hessian.shape == (at.size, at.size)
     np.testing.assert_allclose(hessian, hessian.T, rtol=1e-12, atol=1e-14 * np.abs(hessian).max())
     np.testing.assert_allclose(hessian, right, rtol=1e-6, atol=1e-7 * np.abs(right).max())
@@ -90,14 +137,18 @@ def test_the_hessian_is_the_difference_of_complex_step_gradients(case, reduce):
 def test_scipys_minimize_takes_it_with_jac_true(case, reduce):
     function, at, value = made(case, reduce)
     found = optimize.minimize(function, at, jac=True, method="BFGS", options={"gtol": 1e-7})
-    alone = optimize.minimize(lambda t: float(value(t)), found.x, method="Nelder-Mead", options={"xatol": 1e-9, "fatol": 1e-13})
+    alone = optimize.minimize(
+        lambda t: float(value(t)), found.x, method="Nelder-Mead", options={"xatol": 1e-9, "fatol": 1e-13}
+    )
     assert found.fun <= float(value(at))
     assert alone.fun >= found.fun - 1e-5 * max(1, abs(found.fun))
 
 
 def test_a_newton_step_of_scipy_takes_the_hessian():
     function, at, _ = made("squares", "mean")
-    found = optimize.minimize(function, at, jac=True, hess=function.hessian, method="trust-exact", options={"gtol": 1e-9})
+    found = optimize.minimize(
+        function, at, jac=True, hess=function.hessian, method="trust-exact", options={"gtol": 1e-9}
+    )
     fit = steepest.fit(CASES["squares"][0], DATA, start=dict(zip("abc", at, strict=True)))
     np.testing.assert_allclose(found.x, list(fit.values.values()), rtol=1e-6)
 
@@ -120,10 +171,12 @@ def test_a_list_will_do_and_the_point_is_not_changed():
     assert (at == before).all()
 
 
-@pytest.mark.parametrize("theta", [[1.0], [1.0, 2.0, 3.0, 4.0], 1.0, [[1.0, 2.0, 3.0]], {"a": 1.0}, {"a": 1, "b": 2, "c": 3, "d": 4}])
+@pytest.mark.parametrize(
+    "theta", [[1.0], [1.0, 2.0, 3.0, 4.0], 1.0, [[1.0, 2.0, 3.0]], {"a": 1.0}, {"a": 1, "b": 2, "c": 3, "d": 4}]
+)
 def test_a_point_of_another_shape_is_refused(theta):
     function, _, _ = made("squares", "mean")
-    with pytest.raises(steepest.FitError, match="names|theta|needed"):
+    with pytest.raises(steepest.FitError, match=r"names|theta|needed"):
         function(theta)
 
 

@@ -31,10 +31,16 @@ def at(number):
 @pytest.mark.parametrize(
     ("options", "number"),
     [
-        ({"method": "gd"}, 0), ({"method": "gd"}, 5), ({"method": "adam"}, 40), ({}, 0), ({}, 2), ({"method": "newton"}, 1),
-        ({"method": "sgd", "rate": 0.01}, 1), ({"method": "sgd", "rate": 0.01}, 100),
+        ({"method": "gd"}, 0),
+        ({"method": "gd"}, 5),
+        ({"method": "adam"}, 40),
+        ({}, 0),
+        ({}, 2),
+        ({"method": "newton"}, 1),
+        ({"method": "sgd", "rate": 0.01}, 1),
+        ({"method": "sgd", "rate": 0.01}, 100),
     ],
-)  # fmt: skip
+)
 def test_ctrl_c_in_the_middle_gives_the_best_point_and_the_status_interrupted(options, number):
     fit = steepest.fit(CURVE, DATA, start=START, callbacks=[at(number)], **options)
     assert fit.status == "interrupted"
@@ -185,7 +191,6 @@ def test_a_loaded_fit_predicts_what_it_did(tmp_path):
 
 def test_numbers_that_are_not_finite_are_null_in_json_and_nan_again(tmp_path):
     fit = dataclasses.replace(FITS["a curve"](), loss=math.nan, seconds=math.inf)
-    saved = json.loads((tmp_path / "f.json").read_text()) if False else None
     path = fit.save(tmp_path / "f.json")
     saved = json.loads((tmp_path / "f.json").read_text(encoding="utf-8"))
     assert saved["loss"] is None
@@ -195,13 +200,31 @@ def test_numbers_that_are_not_finite_are_null_in_json_and_nan_again(tmp_path):
 def test_the_json_holds_the_fields_of_the_command_line():
     fields = FITS["a curve"]().as_dict()
     assert set(fields) >= {
-        "values", "errors", "covariance", "loss", "rss", "rms", "rows", "dropped", "passes", "steps", "seconds", "status",
-        "message", "method", "certificate", "formula", "loss_name", "seed",
-    }  # fmt: skip
+        "values",
+        "errors",
+        "covariance",
+        "loss",
+        "rss",
+        "rms",
+        "rows",
+        "dropped",
+        "passes",
+        "steps",
+        "seconds",
+        "status",
+        "message",
+        "method",
+        "certificate",
+        "formula",
+        "loss_name",
+        "seed",
+    }
     json.dumps(fields, allow_nan=False)
 
 
-@pytest.mark.parametrize("content", ["", "{}", "[]", "null", '{"steepest": 2}', '{"steepest": 1}', "not json", "\x00\xff", '"x"'])
+@pytest.mark.parametrize(
+    "content", ["", "{}", "[]", "null", '{"steepest": 2}', '{"steepest": 1}', "not json", "\x00\xff", '"x"']
+)
 def test_a_file_that_is_no_saved_fit_is_a_data_error(content, tmp_path):
     (tmp_path / "f.json").write_text(content, encoding="latin-1")
     with pytest.raises(steepest.DataError, match=r"f\.json"):

@@ -33,7 +33,9 @@ def scipys(loss, weights=1.0, start=(0.5, 1.0)):
     def total(t):
         return np.sum(weights * loss(Y - t[0] - t[1] * X))
 
-    rough = optimize.minimize(total, start, method="Nelder-Mead", options={"xatol": 1e-10, "fatol": 1e-14, "maxiter": 4000})
+    rough = optimize.minimize(
+        total, start, method="Nelder-Mead", options={"xatol": 1e-10, "fatol": 1e-14, "maxiter": 4000}
+    )
     return rough.x, total
 
 
@@ -77,7 +79,10 @@ def test_errors_by_the_hessian_on_request_are_the_inverse_of_central_differences
     np.testing.assert_allclose(fit.covariance, np.linalg.inv(hessian), rtol=1e-5)
 
 
-@pytest.mark.parametrize("text", ["abs(y - prediction)", "max(0, abs(y - prediction) - 0.1)", "max(0.8*(y - prediction), -0.2*(y - prediction))"])
+@pytest.mark.parametrize(
+    "text",
+    ["abs(y - prediction)", "max(0, abs(y - prediction) - 0.1)", "max(0.8*(y - prediction), -0.2*(y - prediction))"],
+)
 @pytest.mark.parametrize("method", ["auto", "newton", "gd"])
 def test_a_loss_with_a_kink_is_never_called_converged(text, method):
     fit = steepest.fit("y = a + b*x", DATA, loss=text, method=method, stop=steepest.Stop(passes=300))
@@ -96,7 +101,9 @@ def test_the_loss_of_squares_as_text_is_the_loss_squares():
 
 def test_y_in_a_loss_is_the_left_side_also_where_that_is_an_expression_or_another_column():
     z = np.exp(0.2 + 0.5 * X)
-    fit = steepest.fit("log(z) = a + b*x", {"x": X, "z": z, "y": np.full(X.size, 1e6)}, loss="log(cosh(y - prediction))")
+    fit = steepest.fit(
+        "log(z) = a + b*x", {"x": X, "z": z, "y": np.full(X.size, 1e6)}, loss="log(cosh(y - prediction))"
+    )
     assert [fit.values["a"], fit.values["b"]] == pytest.approx([0.2, 0.5], abs=1e-7)
 
 
@@ -197,8 +204,10 @@ def test_matrix_columns_may_stand_in_a_likelihood():
 def test_a_likelihood_with_a_penalty_minimises_the_sum_of_the_two():
     fit = steepest.fit("exp(a + b*x) - k*(a + b*x)", {"x": X, "k": COUNTS}, penalty="5*b**2")
     best = optimize.minimize(
-        lambda t: np.sum(np.exp(DESIGN @ t) - COUNTS * (DESIGN @ t)) + 5 * t[1] ** 2, [0, 0], method="BFGS",
+        lambda t: np.sum(np.exp(DESIGN @ t) - COUNTS * (DESIGN @ t)) + 5 * t[1] ** 2,
+        [0, 0],
+        method="BFGS",
         options={"gtol": 1e-9},
-    )  # fmt: skip
+    )
     np.testing.assert_allclose([fit.values["a"], fit.values["b"]], best.x, atol=1e-6)
     assert fit.errors is None and "penalty" in fit.reason

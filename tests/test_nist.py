@@ -104,7 +104,9 @@ def test_the_sum_of_squares_of_a_linear_problem_is_the_certified_one(name):
     problem = LINEAR[name]
     found = fit(problem, 0.5)
     scale = sum(v * v for v in problem["data"]["y"])
-    relative = 1e-9 if name != "Filip" else 1e-7  # Filip's terms are 1e9 times its residuals: their rounding is 1e-8 of it
+    relative = (
+        1e-9 if name != "Filip" else 1e-7
+    )  # Filip's terms are 1e9 times its residuals: their rounding is 1e-8 of it
     assert found.rss == pytest.approx(problem["rss"], rel=relative, abs=1e-20 * scale)
 
 
@@ -130,13 +132,12 @@ def test_no_method_calls_a_wrong_answer_of_a_nonlinear_problem_converged(name, s
 @pytest.mark.parametrize("method", ["newton", "gd", "momentum", "nesterov", "adam"])
 @pytest.mark.parametrize(("name", "start"), LINEAR_CASES)
 def test_no_method_calls_a_wrong_answer_of_a_linear_problem_converged(name, start, method):
-    options = {} if method == "newton" else {"stop": steepest.Stop(passes=300)}
-    found = fit(LINEAR[name], start, method=method, **options)
+    found = fit(LINEAR[name], start, method=method, stop=steepest.Stop(passes=300))
     values, _ = agreed(LINEAR[name], found, "linear")
     assert not found.ok or values >= 4
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("name", NONLINEAR)
 def test_from_random_starts_converged_is_a_local_minimum_that_scipy_cannot_improve(name, seed):
     problem = NONLINEAR[name]
@@ -146,7 +147,7 @@ def test_from_random_starts_converged_is_a_local_minimum_that_scipy_cannot_impro
     try:
         found = steepest.fit(
             problem["formula"], problem["data"], start=dict(zip(problem["parameters"], begun, strict=True)),
-            stop=steepest.Stop(passes=1500),
+            stop=steepest.Stop(passes=500),
         )  # fmt: skip
     except steepest.FitError:
         return  # not finite at the start: said, not guessed

@@ -78,9 +78,16 @@ def test_the_verdict_does_not_depend_on_the_reduction():
 def still(size, reduce, penalty, weights, passes):
     """The steps of some epochs by a rule that does not move: each holds the loss and gradient of its batch."""
     return steps_of(
-        method="s = s + g; theta = theta + 0*s*rate", rate=1.0, batch=size, reduce=reduce, penalty=penalty,
-        weights=weights, shuffle=False, stop=Stop(passes=passes), start={"a": 0.3, "b": -0.2, "c": 0.9},
-    )[1:]  # fmt: skip
+        method="s = s + g; theta = theta + 0*s*rate",
+        rate=1.0,
+        batch=size,
+        reduce=reduce,
+        penalty=penalty,
+        weights=weights,
+        shuffle=False,
+        stop=Stop(passes=passes),
+        start={"a": 0.3, "b": -0.2, "c": 0.9},
+    )[1:]
 
 
 AT = np.array([0.3, -0.2, 0.9])
@@ -127,13 +134,26 @@ def test_the_trace_of_a_mini_batch_run_holds_the_loss_of_the_batch_also_in_its_l
 def test_the_batch_gradients_average_to_the_full_gradient_over_an_epoch(reduce, loss, weights):
     """Batches weighted by their rows: sum over batches of k/N·gradient (mean), of the gradient (sum)."""
     penalty = "0.7*(a**2 + b**2 + c**2)"
-    thetas = [s.theta for s in steps_of(
-        method="theta = theta - rate*g", rate=1e-7, batch=5, reduce=reduce, penalty=penalty, weights=weights, loss=loss,
-        stop=Stop(passes=1), seed=4,
-    )]  # fmt: skip
-    full = [s.theta for s in steps_of(
-        method="gd", rate=1e-7, reduce=reduce, penalty=penalty, weights=weights, loss=loss, stop=Stop(steps=1)
-    )]  # fmt: skip
+    thetas = [
+        s.theta
+        for s in steps_of(
+            method="theta = theta - rate*g",
+            rate=1e-7,
+            batch=5,
+            reduce=reduce,
+            penalty=penalty,
+            weights=weights,
+            loss=loss,
+            stop=Stop(passes=1),
+            seed=4,
+        )
+    ]
+    full = [
+        s.theta
+        for s in steps_of(
+            method="gd", rate=1e-7, reduce=reduce, penalty=penalty, weights=weights, loss=loss, stop=Stop(steps=1)
+        )
+    ]
     sizes = [5] * 7 + [2]
     shares = np.array(sizes) / N if reduce == "mean" else np.ones(8)
     moves = np.diff(thetas, axis=0)
@@ -231,7 +251,9 @@ def test_the_same_seed_gives_the_same_path_and_another_seed_another(batch):
     assert len({path(seed) for seed in range(4)}) == 4
 
 
-@pytest.mark.parametrize("kind", ["pandas", "arrow", "csv", "parquet-100000", "parquet-999", "parquet-4096", "parquet-5000"])
+@pytest.mark.parametrize(
+    "kind", ["pandas", "arrow", "csv", "parquet-100000", "parquet-999", "parquet-4096", "parquet-5000"]
+)
 @pytest.mark.parametrize("method", ["auto", "gd"])
 def test_a_full_batch_answer_is_the_same_to_the_last_bit_from_every_source(tmp_path, kind, method):
     random = np.random.default_rng(0)
@@ -435,8 +457,14 @@ def test_a_start_far_from_a_minimum_of_nearly_zero_is_no_divergence():
 def test_the_certificate_says_how_far_the_minimum_can_be():
     fit = steepest.fit(LINE, DATA)
     assert set(fit.certificate) >= {
-        "gradient_norm", "hessian_min_eigenvalue", "hessian_condition", "gradient_check", "convex", "why", "expected_gap",
-    }  # fmt: skip
+        "gradient_norm",
+        "hessian_min_eigenvalue",
+        "hessian_condition",
+        "gradient_check",
+        "convex",
+        "why",
+        "expected_gap",
+    }
     best = 0.5 * np.sum((Y - DESIGN @ BEST) ** 2) / N
     assert fit.loss - best <= fit.certificate["expected_gap"] + 1e-14
     assert fit.certificate["gradient_check"] < 1e-6
@@ -498,4 +526,6 @@ def test_the_data_are_never_written_to():
     for column in data.values():
         column.flags.writeable = False
     for method in ("auto", "gd", "sgd"):
-        steepest.fit(LINE, data, method=method, rate=None if method == "auto" else 0.01, stop=Stop(passes=3), weights="w")
+        steepest.fit(
+            LINE, data, method=method, rate=None if method == "auto" else 0.01, stop=Stop(passes=3), weights="w"
+        )

@@ -252,9 +252,7 @@ def test_a_column_of_sigma_that_is_not_positive_is_a_data_error(bad):
 @pytest.mark.parametrize("strength", [1e-3, 1.0, 100.0])
 def test_a_ridge_is_its_closed_form_whatever_the_method_and_reduction(method, reduce, strength):
     matrix = np.c_[X, X**2, np.cos(X)]
-    fit = steepest.fit(
-        "y = M @ B", {"M": matrix, "y": Y}, penalty=f"{strength}*(B @ B)", method=method, reduce=reduce
-    )
+    fit = steepest.fit("y = M @ B", {"M": matrix, "y": Y}, penalty=f"{strength}*(B @ B)", method=method, reduce=reduce)
     best = np.linalg.solve(matrix.T @ matrix + 2 * strength * np.eye(3), matrix.T @ Y)
     np.testing.assert_allclose(fit.values["B"], best, rtol=1e-3 if method in ("gd", "nesterov") else 1e-8)
     residual = Y - matrix @ best

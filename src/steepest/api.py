@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ._version import __version__
+from .blas import one_thread
 from .data.arrays import Table
 from .data.open import open_source
 from .data.reader import Reader
@@ -276,13 +277,16 @@ class _Run:
         ):
             raise FormulaError("formula and data are swapped", mend="steepest.fit(formula, data)")
         read, spec = _read(formula), find_loss(loss)
+        listed = options["parameters"] or ()
+        if isinstance(listed, str) or not all(isinstance(name, str) for name in listed):
+            raise FitError(f"parameters is a list of names, not {listed!r}")
         for name in ("weights", "where", "penalty"):
             if not isinstance(options[name], str | None):
                 raise FitError(
                     f"{name} is the name of a column or an expression as text; put the numbers into a column"
                 )
         source = open_source(data)
-        options["parameters"] = tuple(options["parameters"] or ())
+        options["parameters"] = tuple(listed)
         objective = bind(
             read, _schema(source), loss=spec, start=how.start, reduce=_reduction(reduce, spec), **options
         )  # fmt: skip
@@ -303,6 +307,8 @@ class _Run:
             raise FitError(f"stop is {how.stop!r}; give steepest.Stop(steps=...), Stop(gradient=...), ...")
         if not is_whole(how.seed) or how.seed < 0:
             raise FitError(f"seed is {how.seed!r}; give a whole number that is not negative")
+        if not isinstance(how.callbacks, Sequence) or not all(map(callable, how.callbacks)):
+            raise FitError("callbacks is a list of functions of a Step")
         theta, missing = objective.start(how.start)
         made = plan(objective, how.method, how.batch, how.rate)
         if made.batch is not None and source is None:
@@ -320,8 +326,14 @@ class _Run:
 
     def steps(self, progress: bool | Callable[[Progress], None] | None) -> Iterator[Step]:
         """The steps, watched."""
+        steps = self.descent.steps()
         with Watch.of(progress, self.surface, self.descent):
-            yield from self.descent.steps()
+            while True:  # step by step, so that neither setting reaches into the caller's loop
+                with np.errstate(all="ignore"), one_thread(self.objective.layout.size):
+                    step = next(steps, None)
+                if step is None:
+                    return
+                yield step
 
     def finish(self, trace: bool, progress: bool | Callable[[Progress], None] | None, errors: str) -> Fit:
         """Run to the end, or to Ctrl-C, and make the answer."""
@@ -330,12 +342,15 @@ class _Run:
         try:
             for step in self.steps(progress):
                 if trace:
+                    if path and path[-1][0] == step.number:
+                        path.pop()  # the last step says once more where it stands
                     path.append((step.number, step.loss, step.gradient_norm, step.theta))
         except KeyboardInterrupt:
             if self.descent.best is None:
                 raise
             self.descent.interrupt()
-        return self._answer(path if trace else None, errors, time.perf_counter() - began)
+        with np.errstate(all="ignore"):
+            return self._answer(path if trace else None, errors, time.perf_counter() - began)
 
     def _answer(self, path: list[tuple[int, float, float, Array]] | None, errors: str, seconds: float) -> Fit:
         descent, objective, surface = self.descent, self.objective, self.surface

@@ -22,7 +22,7 @@ from .types import Array, Evaluation, Need, Status, Step, Stop
 from .verdict import Verdict, judge
 
 DIVERGED = 1e6  # times the scale of the loss at the start
-FAR = 1e100  # times the start: no minimum lies there
+FAR = 1e30  # times the start, after a hundred steps: no minimum lies there
 Ending = tuple[Status, str]
 
 
@@ -54,6 +54,7 @@ class Descent:
         self.number = 0
         self.default_limit = False
         self._first_move = 0.0
+        self._polished = False
 
     # the run -----------------------------------------------------------------------------------------------
     def steps(self) -> Iterator[Step]:
@@ -66,7 +67,7 @@ class Descent:
         self._arrive(self.theta, evaluation)
         if objective.layout.size == 0:
             self.verdict = judge(surface, self.theta, self.start)
-            yield self._end((Status.CONVERGED, self.verdict.sentence))
+            yield self._announce(self._step(evaluation), (Status.CONVERGED, self.verdict.sentence))[0]
             return
         self._settle(evaluation)
         if self.plan.warning:
@@ -91,22 +92,21 @@ class Descent:
             if state.accepted:
                 self.number = done
                 self._arrive(theta, evaluation)
+                here = self._step(evaluation)
                 ending = ended(limits, evaluation, trials)
             else:
                 over = limits.reached(-1, trials)
                 ending = self._limit(over, limits) if over else None
             if ending is None and state.stalled:
                 ending = self._stalled(state.stalled)
-            if ending is None and state.accepted:
-                step = self._step(evaluation)
-                ending = self._told(step)
-                if ending is None:
-                    yield step
+            if state.accepted or ending is not None:
+                step, last = self._announce(here, ending)
+                yield step
+                if last:
+                    return
             theta, trials = self._inside(proposal), trials + 1
-            if ending is None and not np.isfinite(theta).all():
-                ending = self._diverged("the parameters are not finite any more")
-            if ending is not None:
-                yield self._end(ending)
+            if not np.isfinite(theta).all():
+                yield self._announce(here, self._diverged("the parameters are not finite any more"))[0]
                 return
             evaluation = surface.at(theta, method.need)
 
@@ -129,14 +129,13 @@ class Descent:
         self._polished = near
         return None
 
-    _polished = False
-
     def _batches(self, limits: Limits, size: int, evaluation: Evaluation) -> Iterator[Step]:
         """Every step on the next rows of the order; full passes, after epochs 1, 2, 4, ..., for the tests only."""
         surface, method, rows = self.surface, self.plan.method, self.surface.reader.rows
-        state, epoch, read = method.init(self.theta), 0, 0
-        yield self._step(evaluation)
-        while True:
+        state, epoch, read, next_test = method.init(self.theta), 0, 0, 1
+        step, last = self._announce(self._step(evaluation), None)
+        yield step
+        while not last:
             for block in surface.batches(size, seed=self.seed, shuffle=self.shuffle, epoch=epoch):
                 read += block.rows
                 batch = surface.batch(block, self.theta)
@@ -144,26 +143,25 @@ class Descent:
                     continue
                 before = self.theta
                 proposal, state = method.update(batch, state, before, self.number + 1, epoch)
-                self.theta, self.number = self._inside(proposal), self.number + 1
-                if self.number == 1:
-                    self._first_move = _length(batch.gradient) * _length(self.theta - before)
-                if not np.isfinite(self.theta).all():
-                    yield self._end(self._diverged("the parameters are not finite any more"))
-                    return
-                # a default limit waits for the end of the first epoch
-                over = "" if limits.default and not epoch and read < rows else limits.reached(self.number, read / rows)
-                step = self._step(batch)
-                ending = self._finish(over, limits) if over else self._told(step)
-                if ending is not None:
-                    yield self._end(ending)
-                    return
+                if not np.isfinite(proposal).all():
+                    ending: Ending | None = self._diverged("the parameters are not finite any more")
+                else:
+                    self.theta, self.number = self._inside(proposal), self.number + 1
+                    step = self._step(batch)
+                    if self.number == 1:
+                        self._first_move = _length(batch.gradient) * _length(self.theta - before)
+                    # a default limit waits for the end of the first epoch
+                    early = limits.default and not epoch and read < rows
+                    over = "" if early else limits.reached(self.number, read / rows)
+                    ending = self._finish(over, limits) if over else None
+                    if ending is None and read >= next_test * rows:
+                        next_test *= 2
+                        ending = self._epoch(limits)
+                step, last = self._announce(step, ending)
                 yield step
-            epoch += 1
-            if epoch & (epoch - 1) == 0:
-                ending = self._epoch(limits)
-                if ending is not None:
-                    yield self._end(ending)
+                if last:
                     return
+            epoch += 1
 
     def _epoch(self, limits: Limits) -> Ending | None:
         """A full pass between two epochs."""
@@ -183,7 +181,7 @@ class Descent:
             return self._diverged("the loss or its gradient is not finite any more")
         if self._runaway(evaluation):
             return self._diverged("the loss has run away")
-        if float(np.abs(self.theta).max()) > FAR * max(1.0, float(np.abs(self.start).max())):
+        if self.number > 100 and float(np.abs(self.theta).max()) > FAR * max(1.0, float(np.abs(self.start).max())):
             return self._diverged("the parameters run to infinity: the loss falls without bound")
         over = limits.reached(self.number, trials, _length(evaluation.gradient), evaluation.loss)
         return self._limit(over, limits) if over else None
@@ -198,8 +196,9 @@ class Descent:
     def _saddle(self) -> Ending | None:
         """A second-order method at a stationary point that is no minimum: only negative curvature leads on."""
         assert self.verdict is not None
-        leaves = self.plan.method.need is Need.HESSIAN and not self.verdict.stationary_end
-        return None if leaves else (Status.STOPPED, f"stopped: {self.verdict.sentence}")
+        if self.plan.method.need is Need.HESSIAN:
+            return None
+        return Status.STOPPED, f"stopped: {self.verdict.sentence}"
 
     def _limit(self, over: str, limits: Limits) -> Ending:
         """A limit is met: converged if the test holds all the same."""
@@ -225,10 +224,27 @@ class Descent:
         return Status.STOPPED, f"stopped: {over}; {self.verdict.sentence}; {hover}"
 
     def _stalled(self, why: str) -> Ending:
+        """No further step: converged, or put back to 0 what began there and only rounding keeps from it, or stopped."""
         ending = self._tested(self.evaluation)
-        assert self.verdict is not None
+        assert self.verdict is not None and self.evaluation is not None
+        back = self._zeroed()
+        if ending is None and back is not None:
+            here = self.theta, self.evaluation, self.verdict
+            self.theta, self.evaluation = back, self.surface.at(back, self.plan.method.need)
+            ending = self._tested(self.evaluation)
+            if ending is None:
+                self.theta, self.evaluation, self.verdict = here
         self.default_limit = ending is None
         return ending or (Status.STOPPED, f"stopped: {why}; {self.verdict.sentence}")
+
+    def _zeroed(self) -> Array | None:
+        """theta with the parameters at 0 that started there and that a Newton step would bring nearer to it."""
+        assert self.verdict is not None
+        if self.verdict.step is None:
+            return None
+        nearer = np.abs(self.theta + self.verdict.step) <= 0.5 * np.abs(self.theta)
+        back = (self.start == 0) & (self.theta != 0) & nearer
+        return np.where(back, 0.0, self.theta) if back.any() else None
 
     def _diverged(self, what: str) -> Ending:
         """Go back to the best point, and say what to do."""
@@ -245,12 +261,19 @@ class Descent:
         self.status = Status.INTERRUPTED
         self.message = f"interrupted after {_steps(self.number)}; the best point is kept"
 
-    def _end(self, ending: Ending) -> Step:
-        self.status, self.message = ending
-        assert self.evaluation is not None
-        step = replace(self._step(self.evaluation), status=self.status, message=self.message)
-        self._told(step)
-        return step
+    def _announce(self, step: Step, ending: Ending | None) -> tuple[Step, bool]:
+        """Tell the callbacks, each once; one that returns True ends the run. The step, and whether it is the last."""
+        if ending is not None:
+            step = replace(step, status=ending[0], message=ending[1])
+        answers = [callback(step) for callback in self.callbacks]
+        if ending is None and any(answer is True for answer in answers):
+            ending = Status.STOPPED, f"stopped by a callback after {_steps(self.number)}"
+            step = replace(step, status=ending[0], message=ending[1])
+            if self.plan.batch is not None:
+                self._arrive(self.theta, self.surface.at(self.theta, Need.GRADIENT))
+        if ending is not None:
+            self.status, self.message = ending
+        return step, ending is not None
 
     # pieces ------------------------------------------------------------------------------------------------
     def _first_need(self) -> Need:
@@ -278,6 +301,8 @@ class Descent:
             and objective.reduce != "rmse"
         ):
             steepest_row = surface.largest_row_curvature(self.theta)
+            if objective.penalty is not None:
+                steepest_row += float(np.linalg.eigvalsh(objective.penalty.at(self.theta)[2])[-1]) / surface.rows
         proved = self.guarantee if self.guarantee is not None and self.guarantee.convex else None
         self.plan = settle_rate(self.plan, objective, proved, steepest_row, surface.weight, surface.rows)
 
@@ -323,22 +348,16 @@ class Descent:
 
     def _step(self, evaluation: Evaluation) -> Step:
         layout = self.surface.objective.layout
+        theta = self.theta.view()
+        theta.flags.writeable = False
         return Step(
-            self.number, self.theta, evaluation.loss, _length(evaluation.gradient), self.surface.reader.passes,
+            self.number, theta, evaluation.loss, _length(evaluation.gradient), self.surface.reader.passes,
             Status.RUNNING, layout.flat, unpack=layout.values,
         )  # fmt: skip
 
-    def _told(self, step: Step) -> Ending | None:
-        """Tell the callbacks; one that returns True ends the run."""
-        answers = [callback(step) for callback in self.callbacks]
-        if True not in answers:
-            return None
-        self.evaluation = self.surface.at(self.theta, Need.GRADIENT)
-        return Status.STOPPED, "stopped by a callback"
-
 
 def _length(vector: Array) -> float:
-    return math.sqrt(float(vector @ vector))
+    return float(np.linalg.norm(vector))
 
 
 def _steps(number: int) -> str:

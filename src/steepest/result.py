@@ -15,6 +15,7 @@ import numpy as np
 from .data.open import open_source
 from .errors import DataError, FitError
 from .formula.grammar import Formula, parse
+from .formula.objective import numbers
 from .formula.printing import to_latex
 from .kernels.surface import Surface
 from .strategy import Guarantee
@@ -22,6 +23,7 @@ from .types import Array, Need, Status
 from .uncertainty import quantile
 
 Value = float | Array
+TRACE = ("step", "loss", "gradient_norm", "values")
 
 
 @dataclass(frozen=True)
@@ -246,7 +248,7 @@ class Fit:
             t = self.trace
             saved["trace"] = {
                 "names": t.names,
-                **{n: _plain(getattr(t, n)) for n in ("step", "loss", "gradient_norm", "values")},
+                **{n: _plain(getattr(t, n)) for n in TRACE},
             }
         target = Path(path)
         partial = target.with_name(target.name + ".part")
@@ -282,7 +284,7 @@ def _loaded(saved: dict[str, Any]) -> Fit:
     for name in ("loss", "total"):
         saved[name] = math.nan if saved[name] is None else saved[name]
     if trace is not None:
-        arrays = {n: np.array(trace[n], dtype=float) for n in ("step", "loss", "gradient_norm", "values")}
+        arrays = {n: np.array(trace[n], dtype=int if n == "step" else float) for n in TRACE}
         saved["trace"] = Trace(**arrays, names=tuple(trace["names"]))
     return Fit(**saved)
 
@@ -319,11 +321,15 @@ class Function:
         return np.asarray(evaluation.curvature / (n * loss) - np.outer(slope, slope) / (n**2 * loss**3))
 
     def _theta(self, theta: Array | Sequence[float] | Mapping[str, float]) -> Array:
+        layout = self._surface.objective.layout
+        if isinstance(theta, Mapping) and set(theta) == set(layout.flat):
+            theta = [theta[name] for name in layout.flat]
         if isinstance(theta, Mapping):
-            try:
-                theta = [float(theta[name]) for name in self.names]
-            except KeyError as error:
-                raise FitError(f"theta lacks {error.args[0]}; its names are {', '.join(self.names)}") from None
+            for name in {*theta} ^ {*layout.names}:
+                lacks = "lacks" if name in layout.names else "has"
+                raise FitError(f"theta {lacks} {name}; its names are {', '.join(layout.names)}")
+            parts = [numbers(theta[n], n, w) for n, w in zip(layout.names, layout.widths, strict=True)]
+            return np.concatenate([np.zeros(0), *parts])
         array = np.asarray(theta, dtype=np.float64)
         if array.shape != (len(self.names),):
             raise FitError(

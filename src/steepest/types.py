@@ -129,10 +129,10 @@ class Stop:
     def __post_init__(self) -> None:
         from .errors import FitError
 
-        for name in ("gradient", "steps", "passes", "seconds"):
+        for name in ("gradient", "steps", "passes", "seconds", "loss"):
             value = getattr(self, name)
-            if value is not None and not (isinstance(value, int | float) and value >= 0 and value == value):
-                raise FitError(f"Stop({name}={value!r}): give a number that is not negative")
+            if value is not None and not (is_number(value) and (value >= 0 or (name == "loss" and value == value))):
+                raise FitError(f"Stop({name}={value!r}): give a number" + " that is not negative" * (name != "loss"))
         if self.steps is not None and int(self.steps) != self.steps:
             raise FitError(f"Stop(steps={self.steps!r}): give a whole number")
 

@@ -18,6 +18,7 @@ from .methods.trust_region import Mask, Spectrum, held, restrict, spectrum
 from .types import Array, Evaluation, Need, Status
 
 U = float(np.finfo(float).eps)
+SADDLE = "the gradient is zero but the point is a saddle or a maximum: start elsewhere"
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Verdict:
     held: bool = False  # a bound holds a parameter
     near: bool = False  # the gap test holds
     largest: float = 0.0  # eigenvalue of the curvature of T
-    stationary_end: bool = False  # stationary, and no method of steepest leads on from here
+    step: Array | None = None  # the Newton step of all parameters, zero where a bound holds one
 
     @property
     def converged(self) -> bool:
@@ -81,13 +82,8 @@ class _Judge:
     def __init__(
         self, surface: Surface, objective: Objective, theta: Array, start: Array, evaluation: Evaluation, free: Mask
     ) -> None:
-        self.surface, self.objective, self.theta, self.evaluation, self.free = (
-            surface,
-            objective,
-            theta,
-            evaluation,
-            free,
-        )
+        self.surface, self.objective, self.theta = surface, objective, theta
+        self.evaluation, self.free = evaluation, free
         curvature = evaluation.gauss if objective.squares else evaluation.curvature
         assert curvature is not None
         factor = restrict(evaluation.factor, free)
@@ -97,9 +93,9 @@ class _Judge:
         # σ of √W·J are roots of the eigenvalues; by Gram the smallest eigenvalues are rounding below p·u
         limit = (16.0 * len(values) * U) ** 2 if factor is not None else 16.0 * len(values) * U
         self.singular = values <= limit * largest if largest > 0 else np.ones_like(values, dtype=bool)
-        self.step = self.parts.step(0.0, ~self.singular)
+        self.step = self.parts.step(~self.singular)
         with np.errstate(divide="ignore", invalid="ignore"):
-            falls = np.where(self.singular, 0.0, self.parts.slope**2 / self.parts.values)
+            falls = np.where(self.singular, 0.0, self.parts.slope**2 / values)
         self.gap = 0.5 * float(np.sum(falls))
         self.size = np.maximum(np.abs(theta), np.abs(theta - start))[free]
         self.size[self.size == 0] = 1.0
@@ -108,12 +104,11 @@ class _Judge:
     def verdict(self, certify: bool) -> Verdict:
         near = self._near()
         weakest = float(self.parts.values[0])
+        sizes = np.abs(self.parts.values)
         certificate: dict[str, Any] = {
             "gradient_norm": self._scaled_gradient(),
             "hessian_min_eigenvalue": None,
-            "hessian_condition": float(np.abs(self.parts.values).max() / max(abs(weakest), 1e-300))
-            if len(self.parts.values)
-            else None,
+            "hessian_condition": float(sizes.max() / max(float(sizes.min()), 1e-300)),
             "expected_gap": self._reduced_gap(),
         }
         if not near or not certify:
@@ -124,9 +119,11 @@ class _Judge:
 
     def _near(self) -> bool:
         """The gap test."""
+        if not self._flat_slope():
+            return False
         small_steps = bool(np.all(np.abs(self.step) <= 1e-8 * self.size))
         if not self.objective.squares:
-            return small_steps and bool(np.isfinite(self.step).all()) and self._flat_slope()
+            return small_steps
         rss, rows, p = 2.0 * self.evaluation.sum, self.evaluation.rows, int(self.free.sum())
         signal = self.surface.signal
         if rows > p:
@@ -137,9 +134,11 @@ class _Judge:
         return self.gap <= U * (rss * signal) ** 0.5 + U**2 * signal or small_steps
 
     def _flat_slope(self) -> bool:
-        """Along singular directions the slope itself must vanish."""
-        along = np.abs(self.parts.slope[self.singular])
-        return not along.size or bool(np.all(along <= 1e-8 * max(1.0, float(np.abs(self.evaluation.total)))))
+        """Along singular directions the slope itself must vanish: that of residuals does by itself, a penalty's not."""
+        if self.objective.squares and self.objective.penalty is None:
+            return True
+        scale = np.sqrt(2.0 * abs(self.evaluation.total)) if self.objective.squares else abs(self.evaluation.total)
+        return bool(np.all(np.abs(self.parts.slope[self.singular]) <= 1e-8 * max(1.0, float(scale))))
 
     def _residual(self, certificate: dict[str, Any]) -> Verdict:
         """A residual loss near a stationary point: is it a minimum, and do the data determine it?"""
@@ -147,18 +146,14 @@ class _Judge:
             return self._say(Status.UNIDENTIFIABLE, self._combination(), certificate, True)
         exact = self.surface.at(self.theta, Need.HESSIAN)
         assert exact.curvature is not None and exact.gauss is not None
-        lacking = (exact.curvature - exact.gauss)[np.ix_(self.free, self.free)]
-        root = self.parts.vectors / np.sqrt(np.abs(self.parts.values))
-        inner = root.T @ (lacking / np.outer(self.parts.scale, self.parts.scale)) @ root
-        lowest = 1.0 + float(np.linalg.eigvalsh(inner)[0])
+        root = self.parts.vectors / np.sqrt(np.abs(self.parts.values)) / self.parts.scale[:, None]
+        lowest = float(np.linalg.eigvalsh(root.T @ exact.curvature[np.ix_(self.free, self.free)] @ root)[0])
+        if (self.parts.values > 0).all():  # I + R⁻ᵀ(Σ w·r·∂²r)R⁻¹, without the rounding of RᵀR
+            lacking = (exact.curvature - exact.gauss)[np.ix_(self.free, self.free)]
+            lowest = 1.0 + float(np.linalg.eigvalsh(root.T @ lacking @ root)[0])
         certificate["hessian_min_eigenvalue"] = lowest
         if not lowest > 0:
-            return self._say(
-                Status.STOPPED,
-                "the gradient is zero but the point is a saddle or a maximum: start elsewhere",
-                certificate,
-                True,
-            )
+            return self._say(Status.STOPPED, SADDLE, certificate, True)
         return self._say(Status.CONVERGED, self._kind(), certificate, True)
 
     def _general(self, certificate: dict[str, Any], weakest: float) -> Verdict:
@@ -167,12 +162,7 @@ class _Judge:
         if self.objective.kinks - {"where"}:  # where may well be smooth, as in Huber's loss
             return self._say(Status.STOPPED, "the loss is not smooth: the minimum is not certified", certificate, True)
         if weakest < 0 and not self.singular[0]:
-            return self._say(
-                Status.STOPPED,
-                "the gradient is zero but the point is a saddle or a maximum: start elsewhere",
-                certificate,
-                True,
-            )
+            return self._say(Status.STOPPED, SADDLE, certificate, True)
         lower = self._lower_nearby()
         if lower:
             return self._say(
@@ -252,7 +242,9 @@ class _Judge:
             root = self.parts.vectors / np.sqrt(np.abs(self.parts.values)) / self.parts.scale[:, None]
             inverse = np.zeros((len(self.theta), len(self.theta)))
             inverse[np.ix_(self.free, self.free)] = root @ root.T
-        return Verdict(status, sentence, certificate, inverse, not self.free.all(), near, self.largest)
+        step = np.zeros_like(self.theta)
+        step[self.free] = self.step
+        return Verdict(status, sentence, certificate, inverse, not self.free.all(), near, self.largest, step)
 
 
 def _convex(objective: Objective, lowest: float | None) -> dict[str, Any]:

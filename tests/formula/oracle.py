@@ -1,7 +1,7 @@
-"""Independent answers: formulas read by Python's own `ast` and computed by mpmath or SymPy, and how far rounding may go.
+"""Independent answers: formulas read by Python's own `ast` and computed by mpmath or SymPy; how far rounding may go.
 
-Nothing here uses the parser, the table of functions or the sweep of steepest; `allowance` alone walks a program, because
-the rounding that is allowed is a property of that program.
+Nothing here uses the parser, the table of functions or the sweep of steepest; `allowance` alone walks a program,
+because the rounding that is allowed is a property of that program.
 """
 
 from __future__ import annotations
@@ -29,29 +29,57 @@ TINY = 1e-90  # differences below are those of the oracle: truncation, and a tru
 
 # definitions of the functions in mpmath ------------------------------------------------------------------------------
 VALUES: dict[str, Callable[..., Any]] = {
-    "exp": mp.exp, "expm1": mp.expm1, "log": mp.log, "log2": lambda u: mp.log(u) / mp.log(2), "log10": mp.log10,
-    "log1p": mp.log1p, "sqrt": lambda u: mp.sqrt(_inside(u, u > 0)),
+    "exp": mp.exp,
+    "expm1": mp.expm1,
+    "log": mp.log,
+    "log2": lambda u: mp.log(u) / mp.log(2),
+    "log10": mp.log10,
+    "log1p": mp.log1p,
+    "sqrt": lambda u: mp.sqrt(_inside(u, u > 0)),
     "cbrt": lambda u: mp.sign(_inside(u, u != 0)) * mp.root(abs(u), 3),
-    "sigmoid": lambda u: 1 / (1 + mp.exp(-u)), "logit": lambda u: mp.log(u) - mp.log1p(-u),
+    "sigmoid": lambda u: 1 / (1 + mp.exp(-u)),
+    "logit": lambda u: mp.log(u) - mp.log1p(-u),
     "softplus": lambda u: u + mp.log1p(mp.exp(-u)) if u > 0 else mp.log1p(mp.exp(u)),
-    "sin": mp.sin, "cos": mp.cos, "tan": mp.tan, "asin": lambda u: mp.asin(_inside(u, abs(u) < 1)),
-    "acos": lambda u: mp.acos(_inside(u, abs(u) < 1)), "atan": mp.atan, "atan2": lambda u, v: mp.atan2(u, _inside(v, u or v)),
-    "sinh": mp.sinh, "cosh": mp.cosh, "tanh": mp.tanh, "asinh": mp.asinh, 
-    "acosh": lambda u: mp.acosh(_inside(u, u > 1)), "atanh": mp.atanh,
-    "abs": abs, "sign": mp.sign, "min": min, "max": max, "clip": lambda u, v, w: min(max(u, v), w),
+    "sin": mp.sin,
+    "cos": mp.cos,
+    "tan": mp.tan,
+    "asin": lambda u: mp.asin(_inside(u, abs(u) < 1)),
+    "acos": lambda u: mp.acos(_inside(u, abs(u) < 1)),
+    "atan": mp.atan,
+    "atan2": lambda u, v: mp.atan2(u, _inside(v, u or v)),
+    "sinh": mp.sinh,
+    "cosh": mp.cosh,
+    "tanh": mp.tanh,
+    "asinh": mp.asinh,
+    "acosh": lambda u: mp.acosh(_inside(u, u > 1)),
+    "atanh": mp.atanh,
+    "abs": abs,
+    "sign": mp.sign,
+    "min": min,
+    "max": max,
+    "clip": lambda u, v, w: min(max(u, v), w),
     "where": lambda c, u, v: u if c else v,
-}  # fmt: skip
+}
+SAME = ["exp", "log", "sqrt", "sin", "cos", "tan", "asin", "acos", "atan", "atan2", "sinh", "cosh", "tanh"]
+SAME += ["asinh", "acosh", "atanh"]
 SYMBOLIC: dict[str, Callable[..., Any]] = {
-    **{n: getattr(sp, n) for n in "exp log sqrt sin cos tan asin acos atan atan2 sinh cosh tanh asinh acosh atanh".split()},
-    "expm1": lambda u: sp.exp(u) - 1, "log2": lambda u: sp.log(u) / sp.log(2),
-    "log10": lambda u: sp.log(u) / sp.log(10), "log1p": lambda u: sp.log(1 + u),
-    "sigmoid": lambda u: 1 / (1 + sp.exp(-u)), "softplus": lambda u: sp.log(1 + sp.exp(u)),
-    "logit": lambda u: sp.log(u / (1 - u)), "abs": sp.Abs, "sign": sp.sign, "min": sp.Min, "max": sp.Max,
-}  # fmt: skip
+    **{n: getattr(sp, n) for n in SAME},
+    "expm1": lambda u: sp.exp(u) - 1,
+    "log2": lambda u: sp.log(u) / sp.log(2),
+    "log10": lambda u: sp.log(u) / sp.log(10),
+    "log1p": lambda u: sp.log(1 + u),
+    "sigmoid": lambda u: 1 / (1 + sp.exp(-u)),
+    "softplus": lambda u: sp.log(1 + sp.exp(u)),
+    "logit": lambda u: sp.log(u / (1 - u)),
+    "abs": sp.Abs,
+    "sign": sp.sign,
+    "min": sp.Min,
+    "max": sp.Max,
+}
 
 
 class NoValue(ArithmeticError):
-    """There is no true value: not a finite real number, a kink, or a function on the edge where its slope is infinite."""
+    """No true value: not a finite real number, a kink, or a function on the edge where its slope is infinite."""
 
 
 def _inside(value: Any, inside: Any) -> Any:
@@ -172,24 +200,47 @@ def symbolic(text: str) -> Any:
 # rounding ------------------------------------------------------------------------------------------------------------
 #: ∂op/∂argument as plain numbers, for the allowance alone
 SLOPES: dict[str, tuple[Callable[..., float], ...]] = {
-    "+": (lambda u, v: 1, lambda u, v: 1), "-": (lambda u, v: 1, lambda u, v: -1), "neg": (lambda u: -1,),
-    "*": (lambda u, v: v, lambda u, v: u), "/": (lambda u, v: 1 / v, lambda u, v: -u / v / v),
+    "+": (lambda u, v: 1, lambda u, v: 1),
+    "-": (lambda u, v: 1, lambda u, v: -1),
+    "neg": (lambda u: -1,),
+    "*": (lambda u, v: v, lambda u, v: u),
+    "/": (lambda u, v: 1 / v, lambda u, v: -u / v / v),
     "**": (lambda u, v: v * u ** (v - 1) if v else 0.0, lambda u, v: u**v * np.log(abs(u)) if u else 0.0),
-    "exp": (np.exp,), "expm1": (np.exp,), "log": (lambda u: 1 / u,), "log2": (lambda u: 1.4426950408889634 / u,),
-    "log10": (lambda u: 0.4342944819032518 / u,), "log1p": (lambda u: 1 / (1 + u),), "sqrt": (lambda u: 0.5 / np.sqrt(u),),
-    "cbrt": (lambda u: np.cbrt(u) / (3 * u) if u else np.inf,), "sigmoid": (lambda u: 0.25 / np.cosh(u / 2) ** 2,),
-    "logit": (lambda u: 1 / u / (1 - u),), "softplus": (lambda u: 0.5 * (1 + np.tanh(u / 2)),), "sin": (np.cos,),
-    "cos": (lambda u: -np.sin(u),), "tan": (lambda u: 1 + np.tan(u) ** 2,),
-    "asin": (lambda u: 1 / np.sqrt((1 - u) * (1 + u)),), "acos": (lambda u: -1 / np.sqrt((1 - u) * (1 + u)),),
+    "exp": (np.exp,),
+    "expm1": (np.exp,),
+    "log": (lambda u: 1 / u,),
+    "log2": (lambda u: 1.4426950408889634 / u,),
+    "log10": (lambda u: 0.4342944819032518 / u,),
+    "log1p": (lambda u: 1 / (1 + u),),
+    "sqrt": (lambda u: 0.5 / np.sqrt(u),),
+    "cbrt": (lambda u: np.cbrt(u) / (3 * u) if u else np.inf,),
+    "sigmoid": (lambda u: 0.25 / np.cosh(u / 2) ** 2,),
+    "logit": (lambda u: 1 / u / (1 - u),),
+    "softplus": (lambda u: 0.5 * (1 + np.tanh(u / 2)),),
+    "sin": (np.cos,),
+    "cos": (lambda u: -np.sin(u),),
+    "tan": (lambda u: 1 + np.tan(u) ** 2,),
+    "asin": (lambda u: 1 / np.sqrt((1 - u) * (1 + u)),),
+    "acos": (lambda u: -1 / np.sqrt((1 - u) * (1 + u)),),
     "atan": (lambda u: 1 / (1 + u * u),),
-    "atan2": (lambda u, v: v / (u * u + v * v), lambda u, v: -u / (u * u + v * v)), "sinh": (np.cosh,), "cosh": (np.sinh,),
-    "tanh": (lambda u: 1 / np.cosh(u) ** 2,), "asinh": (lambda u: 1 / np.hypot(u, 1),),
-    "acosh": (lambda u: 1 / np.sqrt(u - 1) / np.sqrt(u + 1),), "atanh": (lambda u: 1 / (1 - u) / (1 + u),),
-    "abs": (np.sign,), "sign": (lambda u: 0,), "min": (lambda u, v: float(u <= v), lambda u, v: float(u > v)),
+    "atan2": (lambda u, v: v / (u * u + v * v), lambda u, v: -u / (u * u + v * v)),
+    "sinh": (np.cosh,),
+    "cosh": (np.sinh,),
+    "tanh": (lambda u: 1 / np.cosh(u) ** 2,),
+    "asinh": (lambda u: 1 / np.hypot(u, 1),),
+    "acosh": (lambda u: 1 / np.sqrt(u - 1) / np.sqrt(u + 1),),
+    "atanh": (lambda u: 1 / (1 - u) / (1 + u),),
+    "abs": (np.sign,),
+    "sign": (lambda u: 0,),
+    "min": (lambda u, v: float(u <= v), lambda u, v: float(u > v)),
     "max": (lambda u, v: float(u >= v), lambda u, v: float(u < v)),
-    "clip": (lambda u, v, w: float(v <= u <= w), lambda u, v, w: float(u < v <= w), lambda u, v, w: float(max(u, v) > w)),
+    "clip": (
+        lambda u, v, w: float(v <= u <= w),
+        lambda u, v, w: float(u < v <= w),
+        lambda u, v, w: float(max(u, v) > w),
+    ),
     "where": (lambda c, u, v: 0, lambda c, u, v: float(c), lambda c, u, v: float(not c)),
-}  # fmt: skip
+}
 SLOPES |= dict.fromkeys(("<", "<=", ">", ">=", "==", "!=", "and", "or"), (lambda u, v: 0, lambda u, v: 0))
 SLOPES |= dict.fromkeys(("not", "_nonzero"), (lambda u: 0,))
 
@@ -258,9 +309,32 @@ class Checked:
 
 # random formulas -----------------------------------------------------------------------------------------------------
 ONE = [
-    "exp", "expm1", "log", "log2", "log10", "log1p", "sqrt", "cbrt", "sigmoid", "logit", "softplus", "sin", "cos", "tan",
-    "asin", "acos", "atan", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "abs", "sign",
-]  # fmt: skip
+    "exp",
+    "expm1",
+    "log",
+    "log2",
+    "log10",
+    "log1p",
+    "sqrt",
+    "cbrt",
+    "sigmoid",
+    "logit",
+    "softplus",
+    "sin",
+    "cos",
+    "tan",
+    "asin",
+    "acos",
+    "atan",
+    "sinh",
+    "cosh",
+    "tanh",
+    "asinh",
+    "acosh",
+    "atanh",
+    "abs",
+    "sign",
+]
 TWO = ["min", "max", "atan2"]
 
 
@@ -360,9 +434,83 @@ def compare_random_formulas(count: int, points: int, seed: int, *, second: bool 
             used += 1
             for names, truth in wanted.items():
                 node = checked.first[names[0]].node if len(names) == 1 else checked.second.get(names)  # type: ignore[call-overload]
-                tally.add(checked.ratio(node, truth, values), f"∂{names} of {checked.text} at {values}, true {float(truth)}")
+                tally.add(
+                    checked.ratio(node, truth, values), f"∂{names} of {checked.text} at {values}, true {float(truth)}"
+                )
             if used == points:
                 break
         tally.points += used
         tally.formulas += used == points
+    return tally
+
+
+# the functions of the table, one by one ----------------------------------------------------------------------------
+ALL = [
+    0.0,
+    -0.0,
+    1.0,
+    -1.0,
+    0.5,
+    -0.5,
+    2.0,
+    1e-8,
+    -1e-8,
+    1e-300,
+    -1e-300,
+    1e-150,
+    30.0,
+    -30.0,
+    400.0,
+    -400.0,
+    700.0,
+    -700.0,
+]
+HUGE = [1e5, -1e5, 1e22, -1e22, 1e150, -1e150]
+POSITIVE = [5e-324, 1e-300, 1e-150, 1e-8, 0.5, 1 - U / 2, 1.0, 1 + U, 2.0, 1e8, 1e150, 1e300]
+UNIT = [0.0, 1e-300, 1e-8, 0.3, -0.3, 0.5, -0.5, 1 - 1e-8, 1 - U / 2, -1 + U / 2, -1 + 1e-8]
+ANY = [*ALL, *HUGE]
+#: arguments that are hard, by the domain of the function; as many random ones of its kind are added
+ARGUMENTS: dict[str, list[float]] = {
+    **dict.fromkeys(("log", "log2", "log10", "sqrt"), POSITIVE),
+    **dict.fromkeys(("asin", "acos", "atanh"), UNIT),
+    "log1p": [*UNIT, *POSITIVE],
+    "logit": [p for p in (*POSITIVE, *UNIT) if 0 < p < 1],
+    "acosh": [1 + U, 1 + 1e-8, 1.5, 2.0, 1e8, 1e150, 1e300],
+    **{name: [*ANY, math.pi / 2, math.pi, 3 * math.pi / 2] for name in ("sin", "cos", "tan")},
+    **dict.fromkeys(("sigmoid", "softplus", "tanh", "atan", "asinh", "cbrt", "abs", "sign"), ANY),
+    **{name: [*ALL, 709.7, -745.0, -1e5] for name in ("exp", "expm1", "sinh", "cosh")},
+}
+RANDOM = {"log1p": (-0.999, 5.0), "logit": (0.0, 1.0), "acosh": (1.0, 50.0)}
+RANDOM |= dict.fromkeys(("asin", "acos", "atanh"), (-1.0, 1.0)) | dict.fromkeys(
+    ("log", "log2", "log10", "sqrt"), (0.0, 9.0)
+)
+#: the slope of asinh and atan beyond 1e150, and the square of what is below 1e-150, are no doubles
+TOO_FAR = 1e140
+
+
+def arguments(name: str) -> list[float]:
+    generator = random.Random(name)
+    low, high = RANDOM.get(name, (-20.0, 20.0))
+    return ARGUMENTS[name] + [generator.uniform(low, high) for _ in range(60)]
+
+
+def compare_table(names: Sequence[str] = tuple(ARGUMENTS)) -> Tally:
+    """First and second derivatives of functions of one argument against the oracle."""
+    tally = Tally()
+    for name in names:
+        text = f"{name}(x)"
+        checked = Checked(text)
+        nodes = {1: checked.first["x"].node, 2: checked.second.get(("x", "x"))}
+        tally.formulas += 1
+        for u in arguments(name):
+            if 0 < abs(u) < 1 / TOO_FAR or abs(u) > TOO_FAR:
+                continue
+            tally.points += 1
+            for order, node in nodes.items():
+                try:
+                    truth = derivative(text, {"x": u}, *["x"] * order)
+                except NoValue:  # a kink, or an end of the domain where the slope is infinite
+                    continue
+                if abs(truth) < 1e300:
+                    tally.add(checked.ratio(node, truth, {"x": u}), f"derivative {order} of {text} at {u}")
     return tally

@@ -16,12 +16,22 @@ from steepest.formula.grammar import parse
 from steepest.formula.sympy import to_sympy
 
 NIST = [
-    "b1*(1 - exp(-b2*x))", "b1 + b2*exp(-x*b4) + b3*exp(-x*b5)", "exp(-b1*x)/(b2 + b3*x)", "b1*x**b2",
-    "b1/(1 + exp(b2 - b3*x))", "b1/(1 + exp(b2 - b3*x))**(1/b4)", "b1*(x**2 + x*b2)/(x**2 + x*b3 + b4)",
-    "(b1 + b2*x + b3*x**2 + b4*x**3)/(1 + b5*x + b6*x**2 + b7*x**3)", "b1*exp(b2/(x + b3))",
-    "b1*exp(-(x - b2)**2/b3**2)", "b1 - b2*x - atan(b3/(x - b4))/pi", "b1*(b2 + x)**(-1/b3)",
-    "b1 + b2*cos(2*pi*x/12) + b3*sin(2*pi*x/b4)", "(b1/b2)*exp(-0.5*((x - b3)/b2)**2)", "b1*b2*x/(1 + b2*x)",
-]  # fmt: skip
+    "b1*(1 - exp(-b2*x))",
+    "b1 + b2*exp(-x*b4) + b3*exp(-x*b5)",
+    "exp(-b1*x)/(b2 + b3*x)",
+    "b1*x**b2",
+    "b1/(1 + exp(b2 - b3*x))",
+    "b1/(1 + exp(b2 - b3*x))**(1/b4)",
+    "b1*(x**2 + x*b2)/(x**2 + x*b3 + b4)",
+    "(b1 + b2*x + b3*x**2 + b4*x**3)/(1 + b5*x + b6*x**2 + b7*x**3)",
+    "b1*exp(b2/(x + b3))",
+    "b1*exp(-(x - b2)**2/b3**2)",
+    "b1 - b2*x - atan(b3/(x - b4))/pi",
+    "b1*(b2 + x)**(-1/b3)",
+    "b1 + b2*cos(2*pi*x/12) + b3*sin(2*pi*x/b4)",
+    "(b1/b2)*exp(-0.5*((x - b3)/b2)**2)",
+    "b1*b2*x/(1 + b2*x)",
+]
 
 
 def check(tally: object) -> None:
@@ -62,13 +72,27 @@ def test_the_hessian_of_a_published_model_is_that_of_sympy_at_points(text: str) 
 
 @pytest.mark.parametrize(
     "text",
-    ["a*exp(-b*x) + c", "x**2 + 2*x*y + cos(x + 2*y)", "a*x**3 + b*x**2", "a*log(b*x)", "sin(a*x)*cos(b*x)", "a/(b + x)",
-     "1/(1 + exp(-k*(x - m)))", "a*exp(-(x - m)**2/(2*s**2))", "sqrt(a**2 + b**2)", "tanh(a*x)/x", "atan2(a, b)", "x**n"],
-)  # fmt: skip
+    [
+        "a*exp(-b*x) + c",
+        "x**2 + 2*x*y + cos(x + 2*y)",
+        "a*x**3 + b*x**2",
+        "a*log(b*x)",
+        "sin(a*x)*cos(b*x)",
+        "a/(b + x)",
+        "1/(1 + exp(-k*(x - m)))",
+        "a*exp(-(x - m)**2/(2*s**2))",
+        "sqrt(a**2 + b**2)",
+        "tanh(a*x)/x",
+        "atan2(a, b)",
+        "x**n",
+    ],
+)
 def test_the_gradient_and_hessian_are_those_of_sympy_as_expressions(text: str) -> None:
     checked, expression = Checked(text), symbolic(text)
     zero = [
-        (to_sympy(checked.graph, checked.first[a].node), sp.diff(expression, a)) for a in checked.names if checked.first[a].node
+        (to_sympy(checked.graph, checked.first[a].node), sp.diff(expression, a))
+        for a in checked.names
+        if checked.first[a].node
     ]
     zero += [(to_sympy(checked.graph, node), sp.diff(expression, *pair)) for pair, node in checked.second.items()]
     for ours, theirs in zero:
@@ -78,22 +102,36 @@ def test_the_gradient_and_hessian_are_those_of_sympy_as_expressions(text: str) -
 
 # branches not taken ------------------------------------------------------------------------------------------------
 BRANCHES = [
-    ("where(x > 0, a*log(x), b)", {"x": -1.0}), ("where(x > 0, a*log(x), b)", {"x": 0.0}),
-    ("where(x >= 0, sqrt(x)*a, -a*sqrt(-x))", {"x": -2.0}), ("where(x < 1, a*x, exp(1000*x*a))", {"x": 0.5}),
-    ("where(x < 1, exp(1000*x*a), a*x)", {"x": 2.0}), ("where(x == 0, a, sin(a*x)/x)", {"x": 0.0}),
+    ("where(x > 0, a*log(x), b)", {"x": -1.0}),
+    ("where(x > 0, a*log(x), b)", {"x": 0.0}),
+    ("where(x >= 0, sqrt(x)*a, -a*sqrt(-x))", {"x": -2.0}),
+    ("where(x < 1, a*x, exp(1000*x*a))", {"x": 0.5}),
+    ("where(x < 1, exp(1000*x*a), a*x)", {"x": 2.0}),
+    ("where(x == 0, a, sin(a*x)/x)", {"x": 0.0}),
     ("where(abs(x) < 1e-3, a - (a*x)**2, a*sin(x)/x)", {"x": 0.0}),
     ("where(x > 0, where(x > 1, log(x - 1)*a, sqrt(x)*b), a)", {"x": -1.0}),
     ("where(x > 0, where(x > 1, log(x - 1)*a, sqrt(x)*b), a)", {"x": 0.5}),
-    ("where(x > 0 and a > 0, log(x)*log(a), b)", {"x": -1.0}), ("where(not x > 0, b, a/x)", {"x": 0.0}),
+    ("where(x > 0 and a > 0, log(x)*log(a), b)", {"x": -1.0}),
+    ("where(not x > 0, b, a/x)", {"x": 0.0}),
     ("where(x > 0, log(x), 0)*a + where(x > 0, 1/x, b)", {"x": 0.0}),
     ("where(x > 0, log(x)*a, 0)**2 + exp(where(x > 0, a/x, b))", {"x": -3.0}),
-    ("min(a*x, where(x > 1, log(x - 1), b))", {"x": 0.5}), ("max(a*x, b)*where(x > 0, sqrt(x), 1)", {"x": -4.0}),
-    ("min(exp(a*x), b)", {"x": 1000.0}), ("max(-exp(a*x), b)", {"x": 1000.0}), ("clip(exp(a*x), 0, b)", {"x": 1000.0}),
-    ("clip(a*x, b - 1, b)", {"x": 0.1}), ("abs(where(x > 0, log(x)*a, a*b))", {"x": -1.0}),
-    ("a*abs(x)**1.5 + b", {"x": 0.0}), ("a*x**b", {"x": 0.0}), ("a*x**2 + b*x", {"x": 0.0}),
-    ("where(a > 0, x**a, b)", {"x": 0.0}), ("softplus(a*x) + b", {"x": 800.0}), ("softplus(a*x) + b", {"x": -800.0}),
-    ("sigmoid(a*x)*b", {"x": -800.0}), ("tanh(a*x)*b", {"x": 800.0}), ("tanh(a*x)*b", {"x": 350.0}),
-]  # fmt: skip
+    ("min(a*x, where(x > 1, log(x - 1), b))", {"x": 0.5}),
+    ("max(a*x, b)*where(x > 0, sqrt(x), 1)", {"x": -4.0}),
+    ("min(exp(a*x), b)", {"x": 1000.0}),
+    ("max(-exp(a*x), b)", {"x": 1000.0}),
+    ("clip(exp(a*x), 0, b)", {"x": 1000.0}),
+    ("clip(a*x, b - 1, b)", {"x": 0.1}),
+    ("abs(where(x > 0, log(x)*a, a*b))", {"x": -1.0}),
+    ("a*abs(x)**1.5 + b", {"x": 0.0}),
+    ("a*x**b", {"x": 0.0}),
+    ("a*x**2 + b*x", {"x": 0.0}),
+    ("where(a > 0, x**a, b)", {"x": 0.0}),
+    ("softplus(a*x) + b", {"x": 800.0}),
+    ("softplus(a*x) + b", {"x": -800.0}),
+    ("sigmoid(a*x)*b", {"x": -800.0}),
+    ("tanh(a*x)*b", {"x": 800.0}),
+    ("tanh(a*x)*b", {"x": 350.0}),
+]
 
 
 @pytest.mark.parametrize(("text", "point"), BRANCHES)
@@ -136,7 +174,12 @@ def test_a_power_at_zero_has_its_own_slope_and_bend(b: float, slope: float, bend
     checked = Checked("x**b")
     point = {"x": 0.0, "b": b}
     first, second = checked.first, checked.second
-    assert checked.compute([first["x"].node or 0, second["x", "x"], first["b"].node or 0, second["b", "b"]], point) == [slope, bend, 0.0, 0.0]
+    assert checked.compute([first["x"].node or 0, second["x", "x"], first["b"].node or 0, second["b", "b"]], point) == [
+        slope,
+        bend,
+        0.0,
+        0.0,
+    ]
 
 
 def test_the_mixed_derivative_of_a_power_is_right_where_the_exponent_is_zero() -> None:
@@ -146,10 +189,23 @@ def test_the_mixed_derivative_of_a_power_is_right_where_the_exponent_is_zero() -
 
 # far out -------------------------------------------------------------------------------------------------------------
 FAR = [
-    "1/(1 + exp(-k*(x - m)))", "a/(1 + b*exp(-k*x))", "1/(a + exp(k*x))", "1 - 1/(1 + exp(k*x))", "a*exp(-b*exp(-k*x))",
-    "atan(a*exp(k*x))", "tanh(a*exp(k*x))", "tanh(k*x)", "1/cosh(k*x)", "exp(-a*cosh(k*x))", "a/(b + exp(k*x) + exp(2*k*x))",
-    "1/(1 + (1 + exp(k*x))**2)", "exp(-exp(-exp(k*x)))", "1/(1 + abs(x)**(2*k))", "exp(-(x**2)**k)", "where(x > 0, 1/(1 + exp(k*x)), a)",
-]  # fmt: skip
+    "1/(1 + exp(-k*(x - m)))",
+    "a/(1 + b*exp(-k*x))",
+    "1/(a + exp(k*x))",
+    "1 - 1/(1 + exp(k*x))",
+    "a*exp(-b*exp(-k*x))",
+    "atan(a*exp(k*x))",
+    "tanh(a*exp(k*x))",
+    "tanh(k*x)",
+    "1/cosh(k*x)",
+    "exp(-a*cosh(k*x))",
+    "a/(b + exp(k*x) + exp(2*k*x))",
+    "1/(1 + (1 + exp(k*x))**2)",
+    "exp(-exp(-exp(k*x)))",
+    "1/(1 + abs(x)**(2*k))",
+    "exp(-(x**2)**k)",
+    "where(x > 0, 1/(1 + exp(k*x)), a)",
+]
 
 
 @pytest.mark.parametrize("text", FAR)

@@ -81,7 +81,31 @@ def test_the_latex_of_a_random_formula_and_of_its_gradient_is_read_by_matplotlib
                 read += 1
 
 
-@pytest.mark.parametrize("name", ["$x$", "a\nb", "\\alpha", "x^2", "~", "100%", "#1", "a&b", "{", "}", "농도", "β", "a'", "x_", "_x", "__", "a_b", "x_1_2", "<b>", "[red]x"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "$x$",
+        "a\nb",
+        "\\alpha",
+        "x^2",
+        "~",
+        "100%",
+        "#1",
+        "a&b",
+        "{",
+        "}",
+        "농도",
+        "β",
+        "a'",
+        "x_",
+        "_x",
+        "__",
+        "a_b",
+        "x_1_2",
+        "<b>",
+        "[red]x",
+    ],
+)
 def test_an_odd_name_is_plain_text_in_latex(name: str) -> None:
     latex = latex_name(name)
     assert latex.count("{") - latex.count(r"\{") == latex.count("}") - latex.count(r"\}")
@@ -97,7 +121,13 @@ def test_a_long_text_is_cut_where_asked() -> None:
 
 
 def test_the_text_of_a_derivative_is_a_formula_again() -> None:
-    for text in ("a*x**b", "where(x > 0, a*log(x), b)", "clip(a*x, 0, b)", "a*exp(-b*exp(-c*x))", "1/(1 + exp(-k*(x - m)))"):
+    for text in (
+        "a*x**b",
+        "where(x > 0, a*log(x), b)",
+        "clip(a*x, 0, b)",
+        "a*exp(-b*exp(-c*x))",
+        "1/(1 + exp(-k*(x - m)))",
+    ):
         formula = parse(text)
         for partial in gradient(formula.graph, formula.right, list(formula.names)).values():
             if partial.node is not None:

@@ -32,15 +32,25 @@ MODELS = {
     "a constant": ("a + 0*x", ("a",)),
 }
 AT = {"a": 0.7, "b": -0.4, "c": 0.3}
-FUNCTIONS = {"exp": cmath.exp, "sin": cmath.sin, "cos": cmath.cos, "sqrt": cmath.sqrt, "log": cmath.log, "tanh": cmath.tanh}
+FUNCTIONS = {
+    "exp": cmath.exp,
+    "sin": cmath.sin,
+    "cos": cmath.cos,
+    "sqrt": cmath.sqrt,
+    "log": cmath.log,
+    "tanh": cmath.tanh,
+}
 
 
 def table(rows, seed=0):
     random = np.random.default_rng(seed)
     return {
-        "y": random.normal(size=rows), "x": random.normal(size=rows), "z": random.normal(size=rows),
-        "w": random.uniform(0.1, 2.0, rows), "M": random.normal(size=(rows, 3)),
-    }  # fmt: skip
+        "y": random.normal(size=rows),
+        "x": random.normal(size=rows),
+        "z": random.normal(size=rows),
+        "w": random.uniform(0.1, 2.0, rows),
+        "M": random.normal(size=(rows, 3)),
+    }
 
 
 def mask(kind, rows, seed=1):
@@ -122,7 +132,9 @@ def check(model, rows, kind, weights):
     for j in range(p):
         assert close(total.values[1 + j], [-w * r * s[j] for w, r, s in loop])
 
-    assert NumpyKernel(objective.rows(Need.VALUE)).total(theta, block).values == pytest.approx(total.values[:1], rel=1e-14)
+    assert NumpyKernel(objective.rows(Need.VALUE)).total(theta, block).values == pytest.approx(
+        total.values[:1], rel=1e-14
+    )
 
     gram = NumpyKernel(objective.rows(Need.NORMAL)).total(theta, block).values.reshape(p + 1, p + 1)
     sides = [[*s, r] for _, r, s in loop]
@@ -157,9 +169,11 @@ def test_matrix_columns_and_crosses_are_those_of_a_loop(rows, kind):
     assert close(total.values[0], losses)
     for j in range(4):
         assert close(total.values[1 + j], [s[j] for s in slopes])
-    evaluation = objective.evaluate(
-        Need.HESSIAN, NumpyKernel(objective.rows(Need.HESSIAN)).total(theta, block), theta
-    ) if rows else None
+    evaluation = (
+        objective.evaluate(Need.HESSIAN, NumpyKernel(objective.rows(Need.HESSIAN)).total(theta, block), theta)
+        if rows
+        else None
+    )
     if evaluation is not None:
         for i in range(4):
             for j in range(4):
@@ -319,7 +333,9 @@ def test_a_block_is_never_written_to():
         column.flags.writeable = False
     objective = made("y = a*exp(M @ B) + c*x", "w")
     for need in Need:
-        NumpyKernel(objective.rows(need)).total(np.ones(5), Block(0, 9000, picked(objective, columns), mask("some", 9000)))
+        NumpyKernel(objective.rows(need)).total(
+            np.ones(5), Block(0, 9000, picked(objective, columns), mask("some", 9000))
+        )
 
 
 @pytest.mark.parametrize("rows", [1, 65_536, 65_537, 150_000])

@@ -1,4 +1,4 @@
-"""One conformance test for all update rules, against NumPy loops of the published algorithms (PyTorch's definitions)."""
+"""One conformance test for all update rules: NumPy loops of the published algorithms (PyTorch's definitions)."""
 
 import math
 
@@ -15,14 +15,18 @@ B = np.array([1.0, -2.0])
 #: text, gradient in NumPy, start, rate that suits gd
 PROBLEMS = {
     "quadratic": (
-        "0.5*(3*x**2 + 2*0.5*x*y + 0.8*y**2) - x + 2*y", lambda t: A @ t - B, [4.0, 3.0], 0.05,
+        "0.5*(3*x**2 + 2*0.5*x*y + 0.8*y**2) - x + 2*y",
+        lambda t: A @ t - B,
+        [4.0, 3.0],
+        0.05,
     ),
     "rosenbrock": (
         "100*(y - x**2)**2 + (1 - x)**2",
         lambda t: np.array([-400 * t[0] * (t[1] - t[0] ** 2) - 2 * (1 - t[0]), 200 * (t[1] - t[0] ** 2)]),
-        [-1.2, 1.0], 2e-4,
+        [-1.2, 1.0],
+        2e-4,
     ),
-}  # fmt: skip
+}
 
 
 def gd(t, gradient, rate, k):
@@ -111,7 +115,13 @@ RULES = {
 def run(method, problem, rate, steps=STEPS, **options):
     text, _, start, _ = PROBLEMS[problem]
     return steepest.minimize(
-        text, dict(zip("xy", start, strict=True)), method=method, rate=rate, stop=Stop(steps=steps), trace=True, **options
+        text,
+        dict(zip("xy", start, strict=True)),
+        method=method,
+        rate=rate,
+        stop=Stop(steps=steps),
+        trace=True,
+        **options,
     )
 
 
@@ -149,7 +159,12 @@ def test_maximize_takes_the_same_steps_uphill(method):
     loop, factor = RULES[method]
     text, gradient, start, rate = PROBLEMS["quadratic"]
     fit = steepest.maximize(
-        f"-({text})", dict(zip("xy", start, strict=True)), method=method, rate=rate * factor, stop=Stop(steps=50), trace=True
+        f"-({text})",
+        dict(zip("xy", start, strict=True)),
+        method=method,
+        rate=rate * factor,
+        stop=Stop(steps=50),
+        trace=True,
     )
     points = loop(np.array(start), gradient, lambda k: rate * factor, 1)
     np.testing.assert_allclose(path(fit)[1:], [next(points) for _ in range(50)], rtol=1e-9)
@@ -158,7 +173,7 @@ def test_maximize_takes_the_same_steps_uphill(method):
 @pytest.mark.parametrize("method", ["gd", "momentum", "nesterov", "adagrad", "rmsprop", "adam"])
 def test_a_step_is_projected_onto_the_bounds(method):
     loop, factor = RULES[method]
-    text, gradient, start, rate = PROBLEMS["quadratic"]
+    _, gradient, start, rate = PROBLEMS["quadratic"]
     fit = run(method, "quadratic", rate * factor, bounds={"x": (0.5, 10), "y": (-1, None)})
     low = np.array([0.5, -1.0])
     # the state is the rule's own; only theta is projected, so the loop is written out for the first step alone
@@ -197,9 +212,15 @@ def test_a_schedule_is_a_formula_of_step_from_one_and_epoch_from_zero(text):
 def test_epoch_counts_readings_of_all_rows_and_step_counts_updates():
     data = {"t": np.ones(6)}
     fit = steepest.fit(
-        "(t - m)**2 + 0*t", data, method="theta = theta + rate + 0*g", rate="100*epoch + step", batch=2, start={"m": 0},
-        stop=Stop(passes=3), trace=True,
-    )  # fmt: skip
+        "(t - m)**2 + 0*t",
+        data,
+        method="theta = theta + rate + 0*g",
+        rate="100*epoch + step",
+        batch=2,
+        start={"m": 0},
+        stop=Stop(passes=3),
+        trace=True,
+    )
     moves = np.diff(fit.trace.values[:, 0])
     assert moves.tolist() == [1, 2, 3, 104, 105, 106, 207, 208, 209]
 
@@ -214,7 +235,11 @@ def test_a_rule_may_read_step_epoch_loss_and_keep_state_from_zero():
 
 def test_assignments_act_in_order():
     fit = steepest.minimize(
-        "x**2", {"x": 1}, method="a = 2; b = a + 1; a = b*10; theta = theta + 0*rate*g + a + b", rate=1.0, stop=Stop(steps=1)
+        "x**2",
+        {"x": 1},
+        method="a = 2; b = a + 1; a = b*10; theta = theta + 0*rate*g + a + b",
+        rate=1.0,
+        stop=Stop(steps=1),
     )
     assert fit.values["x"] == 1 + 30 + 3
 
@@ -267,10 +292,31 @@ def test_a_rule_that_cannot_be_used_shows_the_place_and_the_mend(text):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "theta == g", "theta = ", "theta = theta - rate*sin(", "theta[0] = 1", "theta += g", "v, theta = 1, 2", "theta = x @ g", "Adam", "adam(", "adam(0.9)",
-     "theta = theta - rate*g; import os", "theta = __import__('os')", "theta = theta.T", "theta = (lambda: 1)()",
-     "momentum(beta=nan)", "momentum(beta=inf)", "adam(beta1=0.9, beta1=0.8)", "theta = g = 1", "= g", ";", "theta = [g, g]"],
-)  # fmt: skip
+    [
+        "",
+        "theta == g",
+        "theta = ",
+        "theta = theta - rate*sin(",
+        "theta[0] = 1",
+        "theta += g",
+        "v, theta = 1, 2",
+        "theta = x @ g",
+        "Adam",
+        "adam(",
+        "adam(0.9)",
+        "theta = theta - rate*g; import os",
+        "theta = __import__('os')",
+        "theta = theta.T",
+        "theta = (lambda: 1)()",
+        "momentum(beta=nan)",
+        "momentum(beta=inf)",
+        "adam(beta1=0.9, beta1=0.8)",
+        "theta = g = 1",
+        "= g",
+        ";",
+        "theta = [g, g]",
+    ],
+)
 def test_what_is_no_rule_is_refused(text):
     with pytest.raises(steepest.SteepestError):
         run(text, "quadratic", 0.1)
@@ -346,7 +392,9 @@ def test_gradient_ascent_without_a_rate_never_lowers_the_function(name):
 
 def test_without_a_rate_rmse_descends_by_trial():
     x = np.linspace(0, 1, 12)
-    fit = steepest.fit("y = a + b*x", {"x": x, "y": 1 + 2 * x + 0.1 * np.cos(20 * x)}, loss="rmse", method="gd", trace=True)
+    fit = steepest.fit(
+        "y = a + b*x", {"x": x, "y": 1 + 2 * x + 0.1 * np.cos(20 * x)}, loss="rmse", method="gd", trace=True
+    )
     assert "tested, not proved" in fit.why
     assert (np.diff(fit.trace.loss) <= 1e-13).all()
     assert fit.status == "converged", fit.message

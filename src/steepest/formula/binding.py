@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -42,6 +43,9 @@ def bind(
     """
     graph = formula.graph
     columns = dict(schema or {})
+    for what, option in (("start", start), ("bounds", bounds), ("fixed", fixed)):
+        if option is not None and not (isinstance(option, Mapping) and all(isinstance(n, str) for n in option)):
+            raise FitError(f"{what} is a dict by name, as in {{'a': ...}}; not {option!r}")
     given = {**(start or {}), **(bounds or {}), **(fixed or {})}
     _check_given(given, columns, parameters)
     names = [n for n in formula.names if n not in columns or n in parameters]
@@ -49,6 +53,9 @@ def bind(
     sides = list(formula.outputs)
     widths = _widths(formula, graph, columns, parameters)
 
+    for name, value in (fixed or {}).items():
+        if isinstance(value, str):
+            raise FitError(f"fixed {{{name!r}: {value!r}}}: a tie to other parameters is not built yet; give a number")
     numbers_fixed = {
         name: numbers(value, f"fixed value of {name}", widths.get(name)) for name, value in (fixed or {}).items()
     }
@@ -245,7 +252,7 @@ def _deviation(graph: Graph, sigma: str | float, columns: Mapping[str, int | Non
     """The node of the known standard deviations."""
     if isinstance(sigma, str):
         return _extra(graph, sigma, "sigma", columns)
-    if not is_number(sigma) or not 0 < float(sigma) < np.inf:
+    if not is_number(sigma) or not 0 < sigma <= sys.float_info.max:
         raise FitError(f"sigma is {sigma!r}; give a positive number, or a column's name or an expression as text")
     return graph.number(float(sigma))
 

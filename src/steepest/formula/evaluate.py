@@ -115,8 +115,11 @@ class Evaluator:
 
 def _stack(*columns: Any) -> Array:
     rows = max(np.size(c) for c in columns)
+    if all(np.ndim(c) == 0 for c in columns):  # numbers alone: the same for every row
+        return np.array(columns, dtype=np.float64)
     return np.stack([np.broadcast_to(c, (rows,)) for c in columns], axis=1)
 
 
 def _dot(matrix: Array, vector: Array) -> Array:
-    return np.einsum("ij,j->i", matrix, vector)  # no BLAS: the same bits for any number of threads
+    product: Array = np.einsum("...j,j->...", matrix, vector)
+    return product  # no BLAS: the same bits for any number of threads

@@ -41,15 +41,18 @@ LOOKALIKES = {
     "\u00d7": "write * for a product", "\u00b7": "write * for a product", "\u22c5": "write * for a product",
     "\u2212": "write the minus sign of the keyboard, -", "\u2013": "write the minus sign of the keyboard, -",
     "\u2014": "write the minus sign of the keyboard, -", "\u00f7": "write / for a quotient",
-    "\u00b2": "write **2", "\u00b3": "write **3", "\u221a": "write sqrt(...)", "\u2264": "write <=", "\u2265": "write >=",
+    "\u00b2": "write **2", "\u00b3": "write **3", "\u221a": "write sqrt(...)",
+    "\u2264": "write <=", "\u2265": "write >=",
     "\u2260": "write !=", "~": "R's ~ is written = here, and every parameter by name: y = a + b*x",
-    "%": "there is no remainder; percentages are written as numbers", "&": "write and", "|": "write or; abs(x) for |x|",
+    "%": "there is no remainder; percentages are written as numbers", "&": "write and",
+    "|": "write or between conditions, abs(x) for |x|",
     "!": "write not, or != for unequal", "{": "write round parentheses", "}": "write round parentheses",
     "\u201c": "names need no quotes", "\u201d": "names need no quotes", '"': "names need no quotes",
     "'": "names need no quotes; odd column names stand in backticks, `my column`",
     "`": "a name in backticks must end with a backtick", "$": "a column with an odd name stands in backticks",
     "#": "a column with an odd name stands in backticks", ":": "a formula has no colon",
-    "\\": "a formula is plain text, not LaTeX", ".": "functions stand alone, as in exp(x); a column with a dot in its name stands in backticks",
+    "\\": "a formula is plain text, not LaTeX",
+    ".": "functions stand alone, as in exp(x); a column with a dot in its name stands in backticks",
 }  # fmt: skip
 SIGN_MENDS = {
     "//": "write / for a quotient",
@@ -80,9 +83,13 @@ BINDING = {
 }
 NOT, SIGN, POWER = 3, 7, 8
 COMPARISONS = frozenset(("<", "<=", ">", ">=", "==", "!="))
+NUMERIC = COMPARISONS | {"+", "-", "*", "/", "**"}  # between two numbers
 VARIADIC = frozenset(("min", "max"))
 TOO_DEEP = "there is no room left on the stack to read a formula: the call comes from too deep a recursion"
 CALLS = {
+    "min": "write min(a, b)",
+    "max": "write max(a, b)",
+    "**": "write pow(x, n), or x**n",
     "where": "write where(condition, a, b)",
     "clip": "write clip(x, lower, upper)",
     "atan2": "write atan2(y, x)",
@@ -221,7 +228,9 @@ def tokenize(text: str) -> list[Token]:
             power = plain[-1].isdecimal() and not word[-1].isdecimal()
             name, head = _short(plain), _short(plain[:-1])
             mend = f"for a power write {head}**{plain[-1]}, for a name {name}" if power else f"write {name}"
-            raise FormulaError(f"the name {_short(word)} looks like another", text=text, start=start, stop=at, mend=mend)
+            raise FormulaError(
+                f"the name {_short(word)} looks like another", text=text, start=start, stop=at, mend=mend
+            )
         if word in SIGN_MENDS:
             raise FormulaError(
                 f"{word} has no meaning in a formula", text=text, start=start, stop=at, mend=SIGN_MENDS[word]
@@ -268,10 +277,10 @@ class _Parser:
         stop = (last or token).stop
         raise FormulaError(problem, text=self.text, start=token.start, stop=max(stop, token.start + 1), mend=mend)
 
-    def expect(self, sign: str, problem: str, opened: Token | None = None) -> None:
+    def expect(self, sign: str, problem: str, opened: Token | None = None, mend: str = "") -> None:
         if self.token.text != sign or self.token.kind != "sign":
             self.missing_sign()
-            self.fail(problem, opened or self.token)
+            self.fail(problem, opened or self.token, mend)
         self.advance()
 
     def finish(self) -> None:
@@ -281,7 +290,7 @@ class _Parser:
             return
         self.missing_sign()
         if token.text == ")":
-            self.fail("a parenthesis closes that was not opened", token)
+            self.fail("a parenthesis closes that was not opened", token, "delete it, or write ( where it begins")
         if token.text == "=":
             self.fail("a second = in the formula", token, "write == to compare, inside where(...)")
         if token.text == ",":
@@ -324,17 +333,20 @@ class _Parser:
         while True:
             token = self.token
             op = token.text if not token.quoted and token.kind in ("sign", "name") else ""
-            if op == "**" and binding <= POWER:
-                self.advance()
-                left = self.binary("**", left, start, token, self.nested(POWER))
-            elif op in BINDING and BINDING[op] >= max(binding, 1):
-                self.advance()
-                if op in COMPARISONS:
-                    left = self.comparison(op, left, start, token)
-                else:
-                    left = self.binary(op, left, start, token, self.expression(BINDING[op] + 1))
-            else:
+            power = op == "**" and binding <= POWER
+            if not power and not (op in BINDING and BINDING[op] >= max(binding, 1)):
                 return left
+            if op in NUMERIC:
+                self.number_like(left, start)
+            self.advance()
+            if op in COMPARISONS:
+                left = self.comparison(op, left, start)
+            else:
+                following = self.token
+                right = self.nested(POWER) if power else self.expression(BINDING[op] + 1)
+                if op in NUMERIC:
+                    self.number_like(right, following)
+                left = self.binary(op, left, start, token, right)
 
     def nested(self, binding: int) -> int:
         """An expression one level deeper."""
@@ -345,17 +357,18 @@ class _Parser:
         self.depth -= 1
         return node
 
-    def comparison(self, op: str, left: int, start: Token, token: Token) -> int:
+    def comparison(self, op: str, left: int, start: Token) -> int:
         """`a < b`, and `a < b < c` as both."""
-        right_token = self.token
-        right = self.expression(BINDING["<"] + 1)
-        node = self.binary(op, left, start, token, right)
-        while self.token.kind == "sign" and self.token.text in COMPARISONS:
-            token = self.advance()
-            following = self.expression(BINDING["<"] + 1)
-            node = self.graph.apply("and", node, self.binary(token.text, right, right_token, token, following))
-            right = following
-        return node
+        node = -1
+        while True:
+            following = self.token
+            right = self.expression(BINDING["<"] + 1)
+            self.number_like(right, following)
+            pair = self.placed(self.graph.apply(op, left, right), start)
+            node = pair if node < 0 else self.graph.apply("and", node, pair)
+            if self.token.kind != "sign" or self.token.text not in COMPARISONS:
+                return node
+            op, left, start = self.advance().text, right, following
 
     def binary(self, op: str, left: int, start: Token, token: Token, right: int) -> int:
         nodes, graph = self.graph.nodes, self.graph
@@ -369,8 +382,6 @@ class _Parser:
                 mend = "write X @ B, where X is a matrix column or a list of columns [x1, x2] and B a name"
                 self.fail("@ stands between a matrix and the name of its parameters", token, mend)
             return self.placed(graph.dot(left, right), start)
-        for side in (left, right):
-            self.number_like(side, start)
         return self.placed(graph.apply(op, left, right), start, (left, right))
 
     def operand(self, binding: int) -> int:
@@ -396,13 +407,13 @@ class _Parser:
         if token.text == "(" and token.kind == "sign":
             self.advance()
             if self.token.text == ")":
-                self.fail("empty parentheses", token, last=self.token)
+                self.fail("empty parentheses", token, "write something between them, or delete them", self.token)
             inner = self.nested(0)
             if self.token.text == ",":
                 self.fail(
                     "a comma stands only between the arguments of a function", self.token, "write a decimal point"
                 )
-            self.expect(")", "this parenthesis is not closed", token)
+            self.expect(")", "this parenthesis is not closed", token, "write ) where it ends")
             return inner
         if token.text == "[":
             return self.columns()
@@ -410,17 +421,20 @@ class _Parser:
             shown = _short(self.text[self.previous.start : self.previous.stop])
             self.fail("the formula ends too early", self.previous, f"something is missing after {shown}")
         if token.text == ")" and not self.index:
-            self.fail("a parenthesis closes that was not opened", token)
+            self.fail("a parenthesis closes that was not opened", token, "delete it, or write ( where it begins")
         if token.text == "=":
             mend = (
                 "write == to compare, = only once between both sides"
                 if self.index and self.previous.text == "="
                 else ""
             )
-            self.fail("something is missing before =" if not mend else "= = is no sign", token, mend)
+            if mend:
+                self.fail("= = is no sign", token, mend)
+            self.fail("something is missing before =", token, "write y = ..., with y a column")
         if token.text in ("*", "/", "**", "@") and self.previous.text in ("*", "/"):
             self.fail("two signs in a row", self.previous, "a power is written ** or ^", token)
-        self.fail(f"a number, a name or a parenthesis is missing before {token.text}", token)
+        mend = f"delete {token.text}, or write what is missing"
+        self.fail(f"a number, a name or a parenthesis is missing before {token.text}", token, mend)
 
     def columns(self) -> int:
         """`[x1, x2, x3]`: the columns of a matrix."""
@@ -435,7 +449,7 @@ class _Parser:
             if self.token.text != ",":
                 break
             self.advance()
-        self.expect("]", "this bracket is not closed", opened)
+        self.expect("]", "this bracket is not closed", opened, "write ] where it ends")
         return self.placed(self.graph.stack(nodes), opened)
 
     def named(self, token: Token) -> int:
@@ -448,7 +462,7 @@ class _Parser:
             self.advance()
             inner = self.token
             self.nested(0)
-            self.expect("]", "this bracket is not closed", inner)
+            self.expect("]", "this bracket is not closed", inner, "write ] where it ends")
             problem = "an indexed parameter (one value for each value of a column) is not built yet"
             self.fail(problem, token, "fit each group by itself, with where=", self.previous)
         if token.text == "pi" and not token.quoted:
@@ -477,14 +491,14 @@ class _Parser:
                 if self.token.text != ",":
                     break
                 self.advance()
-        self.expect(")", "this parenthesis is not closed", opened)
+        self.expect(")", "this parenthesis is not closed", opened, "write ) where it ends")
         if name in VARIADIC and len(arguments) > 2:
             node = arguments[0]
             for argument in arguments[1:]:
                 node = self.graph.apply(name, node, argument)
             return self.placed(node, token)
         if len(arguments) != row.arity:
-            mend = CALLS.get(name, "")
+            mend = CALLS.get(name) or f"write {token.text}(x)"
             wanted = "two arguments or more" if name in VARIADIC else WORDS[row.arity]
             self.fail(f"{token.text} takes {wanted}, not {len(arguments)}", token, mend, self.previous)
         return self.placed(self.graph.apply(name, *arguments), token, tuple(arguments))
@@ -537,5 +551,5 @@ class _Parser:
             shown = self.text[start.start : self.previous.stop]
             if len(shown) > 40:
                 shown = "this part"
-            self.fail(f"{shown} is not a finite number", start, last=self.previous)
+            self.fail(f"{shown} is not a finite number", start, "a formula is computed in real numbers", self.previous)
         return node

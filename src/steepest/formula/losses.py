@@ -41,6 +41,8 @@ LATER = ("absolute", "huber", "cauchy", "logistic", "poisson", "gamma", "quantil
 
 def find_loss(text: str) -> Loss:
     """A loss by its name, or by its formula of `y` and `prediction`."""
+    if not isinstance(text, str):
+        raise FitError(f"loss is {text!r}; give a name, or a formula of y and prediction as text")
     name = text.strip()
     if name in LOSSES:
         return LOSSES[name]

@@ -382,16 +382,17 @@ class Penalty:
         return float(values[0]), values[1 : 1 + p], bend
 
 
-def numbers(value: object, what: str, width: int | None = 1, *, finite: bool = True) -> Array:
-    """A number or, for a vector parameter, `width` numbers as an array; FitError otherwise."""
+def numbers(value: object, what: str, width: int | None = None, *, finite: bool = True) -> Array:
+    """A number for a scalar (width None), `width` numbers for a vector parameter, as an array; FitError otherwise."""
     try:
         array = np.atleast_1d(np.asarray(value, dtype=np.float64))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise FitError(f"{what}: {value!r} is not a number") from None
-    if width is not None and array.size == 1:
-        array = np.full(width, float(array.reshape(-1)[0]))
-    if array.ndim != 1 or (width is not None and array.size != width):
-        raise FitError(f"{what}: {array.size} numbers where {width} are needed")
+    needed = width or 1
+    if array.ndim == 1 and array.size == 1:
+        array = np.full(needed, array[0])
+    if array.shape != (needed,):
+        raise FitError(f"{what}: {array.size} numbers where {needed} {'is' if needed == 1 else 'are'} needed")
     if np.isnan(array).any() or (finite and not np.isfinite(array).all()):
         raise FitError(f"{what}: {value!r} is not a finite number")
     return array

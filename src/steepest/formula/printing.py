@@ -1,4 +1,4 @@
-"""Program -> text that parses back to the same program, and LaTeX. A user's name is printed as plain text, never as markup."""
+"""Program -> text that parses back to the same program, and LaTeX. A user's name is plain text there, never markup."""
 
 from __future__ import annotations
 
@@ -12,28 +12,29 @@ from typing import Any
 from .functions import FUNCTIONS
 from .program import Graph, Number
 
+LONGEST = 100_000  # characters: a program shares its parts, and written out some are as long as you like
 Shown = tuple[str, int]  # a text, and how tightly it holds together
 
 # how tightly each kind of text holds together; a part that holds less is put in parentheses
 OR, AND, NOT, COMPARISON, SUM, SIGN, PRODUCT, POWER, ATOM = range(9)
-TEXT = {
-    "+": ("{0} + {1}", SUM, SUM, SIGN),
-    "-": ("{0} - {1}", SUM, SUM, SIGN),
-    "*": ("{0}*{1}", PRODUCT, SIGN, POWER),
-    "/": ("{0}/{1}", PRODUCT, SIGN, POWER),
-    "@": ("{0} @ {1}", PRODUCT, ATOM, ATOM),
-    "neg": ("-{0}", SIGN, PRODUCT),
-    "**": ("{0}**{1}", POWER, ATOM, POWER),
-    "and": ("{0} and {1}", AND, AND, NOT),
-    "or": ("{0} or {1}", OR, OR, AND),
-    "not": ("not {0}", NOT, NOT),
-    "_nonzero": ("{0} != 0", COMPARISON, SUM),
-    **{op: (f"{{0}} {op} {{1}}", COMPARISON, SUM, SUM) for op in ("<", "<=", ">", ">=", "==", "!=")},
+TEXT: dict[str, tuple[str, int, tuple[int, ...]]] = {  # the text, its hold, and the hold that each part needs
+    "+": ("{0} + {1}", SUM, (SUM, SIGN)),
+    "-": ("{0} - {1}", SUM, (SUM, SIGN)),
+    "*": ("{0}*{1}", PRODUCT, (SIGN, POWER)),
+    "/": ("{0}/{1}", PRODUCT, (SIGN, POWER)),
+    "@": ("{0} @ {1}", PRODUCT, (ATOM, ATOM)),
+    "neg": ("-{0}", SIGN, (PRODUCT,)),
+    "**": ("{0}**{1}", POWER, (ATOM, POWER)),
+    "and": ("{0} and {1}", AND, (AND, NOT)),
+    "or": ("{0} or {1}", OR, (OR, AND)),
+    "not": ("not {0}", NOT, (NOT,)),
+    "_nonzero": ("{0} != 0", COMPARISON, (SUM,)),
+    **{op: (f"{{0}} {op} {{1}}", COMPARISON, (SUM, SUM)) for op in ("<", "<=", ">", ">=", "==", "!=")},
 }
 GREEK = frozenset(
     (
-        "alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu", "nu", "xi",
-        "rho", "sigma", "tau", "upsilon", "phi", "chi", "psi", "omega",
+        "alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu", "nu",
+        "xi", "rho", "sigma", "tau", "upsilon", "phi", "chi", "psi", "omega",
         "Gamma", "Delta", "Theta", "Lambda", "Xi", "Sigma", "Upsilon", "Phi", "Psi", "Omega",
     )
 )  # fmt: skip
@@ -41,21 +42,24 @@ PLAIN = re.compile(r"[^\W\d]\w*")
 WORDS = frozenset(("and", "or", "not", "pi"))
 
 
-def to_text(graph: Graph, node: int, limit: int | None = None) -> str:
+def to_text(graph: Graph, node: int, limit: int = LONGEST) -> str:
     """The formula of a node; one longer than `limit` characters ends in "..."."""
 
     def write(op: str, args: Sequence[Any], parts: Sequence[Shown]) -> Shown:
-        shown = _text(graph, op, args, parts)
-        if limit is not None and len(shown[0]) > limit:
-            return shown[0][: limit // 2].rstrip() + "...", ATOM
-        return shown
+        text, strength = _text(graph, op, args, parts)
+        return (text, strength) if len(text) <= limit else (text[: limit // 2].rstrip() + "...", ATOM)
 
     return _written(graph, node, write)
 
 
-def to_latex(graph: Graph, node: int) -> str:
-    """The LaTeX of a node."""
-    return _written(graph, node, lambda op, args, parts: _latex(graph, op, args, parts))
+def to_latex(graph: Graph, node: int, limit: int = LONGEST) -> str:
+    """The LaTeX of a node; a part that is longer than `limit` characters is left out as dots."""
+
+    def write(op: str, args: Sequence[Any], parts: Sequence[Shown]) -> Shown:
+        latex, strength = _latex(graph, op, args, parts)
+        return (latex, strength) if len(latex) <= limit else (r"\ldots", ATOM)
+
+    return _written(graph, node, write)
 
 
 def _written(graph: Graph, node: int, write: Callable[[str, Sequence[Any], Sequence[Shown]], Shown]) -> str:
@@ -85,7 +89,7 @@ def _text(graph: Graph, op: str, args: Sequence[Any], parts: Sequence[Shown]) ->
         return f"{words[0][:-1]}, {words[1]})", ATOM  # min(a, b, c), however many
     if op not in TEXT:
         return f"{op}({', '.join(words)})", ATOM
-    template, strength, *needs = TEXT[op]
+    template, strength, needs = TEXT[op]
     held = [_hold(part, need) for part, need in zip(parts, needs, strict=True)]
     if op == "neg" and parts[0][1] >= POWER:
         strength = POWER  # 2**-x needs no parentheses
@@ -106,11 +110,11 @@ def _latex(graph: Graph, op: str, args: Sequence[Any], parts: Sequence[Shown]) -
         return rf"{words[0]} \, {words[1]}", PRODUCT
     if op in ("min", "max") and graph.nodes[args[0]][0] == op:
         return words[0].removesuffix(r"\right)") + rf", {words[1]}\right)", ATOM
-    _, strength, *needs = TEXT.get(op, ("", ATOM, OR, OR, OR))
+    _, strength, needs = TEXT.get(op, ("", ATOM, (OR, OR, OR)))
     if op == "/":
-        needs, strength = [OR, OR], POWER
+        needs, strength = (OR, OR), POWER
     elif op == "**":
-        needs = [ATOM, OR]
+        needs = (ATOM, OR)
     elif op == "where":
         strength = OR
     held = [_hold(part, need, r"\left({0}\right)") for part, need in zip(parts, needs, strict=False)]

@@ -5,7 +5,7 @@ the ids upwards evaluates and walking them downwards differentiates, with no rec
 A `Program` is a view of it: some output nodes and what they need.
 
 A node is a tuple: `("number", value)`, `("pi",)`, `("name", text)`, `("stack", *nodes)` (the columns of a matrix),
-`("@", matrix, vector)` or `(function of the table, *nodes)`. Numbers are int or Fraction while they are exact, else float.
+`("@", matrix, vector)` or `(function of the table, *nodes)`. Numbers are int or Fraction while exact, else float.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ class Graph:
                 grows = False
             elif op == "**":
                 power = self.value(args[1])
-                grows = power is None or abs(power) > SMALL_POWER or self._grows[args[0]]
+                grows = power is None or abs(float(power)) > SMALL_POWER or self._grows[args[0]]
             else:
                 grows = op in GROWING or any(self._grows[a] for a in args)
             self._grows.append(grows)
@@ -199,7 +199,7 @@ class Graph:
         if self.nodes[node][0] == "neg":
             return int(self.nodes[node][1])
         value = self.value(node)
-        return self.number(-value) if value is not None and value < 0 else node
+        return node if value is None or math.copysign(1.0, value) > 0 else self.number(-value)
 
     def truth(self, node: int) -> bool | None:
         """Whether a condition is true or false whatever the names are, else None."""

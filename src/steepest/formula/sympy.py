@@ -251,7 +251,9 @@ def _number(graph: Graph, expression: Expr) -> int:
         if size.bit_length() > 1000 and abs(expression) > 10**300:
             raise FormulaError("a number of the expression is out of range", mend="the largest is about 1.8e308")
         if expression and float(Fraction(expression.p, expression.q)) == 0.0:
-            raise FormulaError("a number of the expression is too small", mend="the smallest is about 4.9e-324; write 0")
+            raise FormulaError(
+                "a number of the expression is too small", mend="the smallest is about 4.9e-324; write 0"
+            )
         return graph.number(Fraction(expression.p, expression.q))
     if expression.is_Float:
         value = float(expression)

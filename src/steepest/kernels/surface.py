@@ -188,15 +188,14 @@ class Surface:
 
     def not_finite(self, theta: Array, evaluation: Evaluation, when: str = "at the start") -> FitError:
         """The error for a formula that is not finite: sub-expression, row, values, mend."""
-        objective = self.objective
-        bad = evaluation.bad
+        objective, bad = self.objective, evaluation.bad
         named = self._names_at(theta)
-        if bad is None or not self.reader.source.schema:
-            row, place, columns = None, "", {}
-        else:
-            row = bad
-            place = " at " + self.reader.source.locate(row)
-            columns = self._row(row)
+        values_at = ", ".join(f"{name} = {value}" for name, value in named.items())
+        if bad is None:
+            return FitError(f"the penalty is not finite {when}: {values_at}; give another start")
+        place, columns = "", {}
+        if self.reader.source.schema:
+            place, columns = " at " + self.reader.source.locate(bad), self._row(bad)
         nodes = objective.graph.reachable([objective.loss])
         places = {
             n: s if w else s.start
@@ -215,7 +214,7 @@ class Surface:
                 return FitError(
                     f"{kind} in {text}{place}{where}; {when}: give a start nearer, or bounds that keep it away"
                 )
-        return FitError(f"the derivatives are not finite{place} {when}; give another start")
+        return FitError(f"the derivatives are not finite{place} {when}: {values_at}; give another start")
 
     def _row(self, row: int) -> dict[str, Array]:
         for block in self.reader.full():

@@ -7,7 +7,9 @@ state (0 at the start, one number for each parameter); every other name is a num
 
 from __future__ import annotations
 
+import math
 import re
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -138,13 +140,15 @@ class Schedule:
             except ValueError:
                 pass
             formula = parse(rate)
+            if formula.left is not None:
+                raise formula.error("a schedule has no =", mend="as in 0.1/(1 + 0.01*step)")
             for name in formula.names:
                 if name not in ("step", "epoch"):
                     raise formula.error(f"{name} is neither step nor epoch", name, "as in 0.1/(1 + 0.01*step)")
             if not formula.names:
                 return Schedule.read(float(Evaluator(formula.graph, [formula.right], (), {})({})[0]))
             return Schedule(float("nan"), rate)
-        if not is_number(rate) or not 0.0 < float(rate) < float("inf"):
+        if not is_number(rate) or not 0 < rate <= sys.float_info.max:
             raise FitError(f"the rate is {rate!r}; give a positive number, or a formula of step and epoch")
         return Schedule(float(rate))
 
@@ -199,7 +203,9 @@ class Backtracking:
         if evaluation.finite and rise <= bound + noise:
             return self._propose(evaluation, inner_after, theta, rate * 1.2, step, epoch)
         rate /= 2.0
-        if rate * float(np.linalg.norm(old.gradient)) <= 1e-16 * max(float(np.linalg.norm(before)), 1e-300):
+        if rate < 1e-300 or rate * float(np.linalg.norm(old.gradient)) <= 1e-16 * max(
+            float(np.linalg.norm(before)), 1e-300
+        ):
             return before, State(False, "no step, however small, lowers the loss any further", state.memory)
         proposal, new = self._propose(old, inner, before, rate, step - 1, epoch - 1)  # the same step once more
         return proposal, replace(new, accepted=False)
@@ -241,9 +247,14 @@ def call_numbers(text: str, arguments: str | None, known: Mapping[str, float]) -
             listed = ", ".join(f"{n}={v:g}" for n, v in known.items()) or "no numbers"
             raise FitError(f"{text}: {name} is not one of its numbers; it takes {listed}")
         try:
-            numbers[name] = float(value)
+            number = float(value)
         except ValueError:
             raise FitError(f"{text}: {value!r} is not a number") from None
+        if not math.isfinite(number):
+            raise FitError(f"{text}: {value!r} is not a finite number")
+        if name in numbers:
+            raise FitError(f"{text}: {name} is given twice")
+        numbers[name] = number
     return numbers
 
 

@@ -8,6 +8,7 @@ same equation handles (Moré and Sorensen 1983). The step comes from the spectru
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -30,15 +31,24 @@ class Spectrum:
     values: Array
     vectors: Array
     slope: Array
+    rounding: float  # below this part of the largest, an eigenvalue is 0
 
-    def step(self, damping: float = 0.0, keep: Mask | None = None) -> Array:
-        """-(H + damping·D²)⁺ g; `keep` leaves directions out."""
+    @property
+    def flat(self) -> Mask:
+        """Which directions have no curvature but rounding."""
+        size = np.abs(self.values)
+        return np.asarray(size <= self.rounding * max(float(size.max()), 1e-300))
+
+    def along(self, damping: float = 0.0, keep: Mask | None = None) -> Array:
+        """-(H + damping·D²)⁺ g in coordinates of the vectors; `keep` leaves directions out."""
         with np.errstate(all="ignore"):
             along = -self.slope / (self.values + damping)
-        along = np.where(np.isfinite(along), along, 0.0)
-        if keep is not None:
-            along = np.where(keep, along, 0.0)
-        return np.asarray(self.vectors @ along / self.scale)
+        usable = np.isfinite(along) if keep is None else keep & np.isfinite(along)
+        return np.where(usable, along, 0.0)
+
+    def step(self, keep: Mask | None = None) -> Array:
+        """The Newton step -H⁺g of the parameters."""
+        return np.asarray(self.vectors @ self.along(0.0, keep) / self.scale)
 
 
 def spectrum(curvature: Array, slope: Array, factor: Array | None = None, scale: Array | None = None) -> Spectrum:
@@ -50,12 +60,12 @@ def spectrum(curvature: Array, slope: Array, factor: Array | None = None, scale:
         scale = unit_scale(curvature)
     if factor is None:
         values, vectors = np.linalg.eigh(curvature / np.outer(scale, scale))
-        return Spectrum(scale, values, vectors, vectors.T @ (slope / scale))
+        return Spectrum(scale, values, vectors, vectors.T @ (slope / scale), len(slope) * U)
     p = len(slope)
     left, singular, right = np.linalg.svd(factor[:p, :p] / scale)
     order = np.arange(p)[::-1]
     coordinates = -(left.T @ factor[:p, p]) * singular
-    return Spectrum(scale, singular[order] ** 2, right.T[:, order], coordinates[order])
+    return Spectrum(scale, singular[order] ** 2, right.T[:, order], coordinates[order], (p * U) ** 2)
 
 
 def restrict(factor: Array | None, free: Mask) -> Array | None:
@@ -143,23 +153,26 @@ class TrustRegion:
         scale = np.maximum(here.scale, unit_scale(evaluation.curvature)) if marquardt else here.scale
         return replace(here, theta=theta, evaluation=evaluation, radius=radius, scale=scale)
 
-    def _propose(self, memory: Memory, accepted: bool) -> tuple[Array, State]:
+    def _propose(self, here: Memory, accepted: bool) -> tuple[Array, State]:
         """The minimum of the quadratic model within the radius, on the parameters that no bound holds."""
-        evaluation, theta = memory.evaluation, memory.theta
+        evaluation, theta = here.evaluation, here.theta
         slope, curvature = evaluation.slope, evaluation.curvature
         assert curvature is not None
         free = ~held(theta, slope, self.lower, self.upper)
         if not free.any():
-            return theta, State(accepted, "every parameter is held at a bound", memory)
-        factor = restrict(evaluation.factor, free)
-        parts = spectrum(curvature[np.ix_(free, free)], slope[free], factor, memory.scale[free])
+            return theta, State(accepted, "every parameter is held at a bound", here)
+        factor = restrict(evaluation.factor, free) if self.need is Need.NORMAL else None
+        parts = spectrum(curvature[np.ix_(free, free)], slope[free], factor, here.scale[free])
+        along = constrained_step(parts, here.radius)
         step = np.zeros_like(theta)
-        step[free] = constrained_step(parts, memory.radius)
+        step[free] = parts.vectors @ along / parts.scale
         trial = np.clip(theta + step, self.lower, self.upper)
-        moved = trial - theta
-        predicted = -float(slope @ moved + 0.5 * moved @ curvature @ moved)
-        stalled = "" if moved.any() else "the gradient is zero to rounding"
-        return trial, State(accepted, stalled, replace(memory, predicted=predicted))
+        predicted = -float(parts.slope @ along + 0.5 * along @ (parts.values * along))
+        if (trial != theta + step).any():
+            moved = trial - theta
+            predicted = -float(slope @ moved + 0.5 * moved @ curvature @ moved)
+        stalled = "" if (trial != theta).any() else "the gradient is zero to rounding"
+        return trial, State(accepted, stalled, replace(here, predicted=predicted))
 
 
 def held(theta: Array, slope: Array, lower: Array, upper: Array) -> Mask:
@@ -168,35 +181,33 @@ def held(theta: Array, slope: Array, lower: Array, upper: Array) -> Mask:
 
 
 def constrained_step(parts: Spectrum, radius: float) -> Array:
-    """argmin of the model with ‖D·step‖ ≤ radius: the full step where it fits, else the damping by secular equation."""
-    values, slope = parts.values, parts.slope
-    lowest = float(values[0])
-    tiny = len(values) * U * max(abs(float(values[-1])), abs(lowest), 1e-300)
-    if lowest > tiny or (lowest >= -tiny and np.all(np.abs(slope[values <= tiny]) <= U * np.linalg.norm(slope))):
-        full = parts.step(0.0, values > tiny)
-        if np.linalg.norm(parts.scale * full) <= radius:
+    """argmin of the model with ‖D·step‖ ≤ radius, in coordinates of the vectors.
+
+    The full step where it fits and the curvature is positive; else the damping λ at which the step has the length of
+    the radius (Moré and Sorensen 1983): ‖s/(Λ + λ)‖ falls monotonically for λ > -lowest.
+    """
+    slope, flat, lowest = parts.slope, parts.flat, float(parts.values[0])
+    if math.isinf(radius):
+        return parts.along(0.0, ~flat)
+    if (lowest > 0 or flat[0]) and np.all(np.abs(slope[flat]) <= 1e3 * U * np.linalg.norm(slope)):
+        full = parts.along(0.0, ~flat)
+        if np.linalg.norm(full) <= radius:
             return full
-    # ‖(Λ + λ)⁻¹ s‖ = radius for λ > max(0, -lowest): bisection on a monotone function, in logarithms
+    tiny = parts.rounding * max(float(np.abs(parts.values).max()), 1e-300)
     floor = max(0.0, -lowest)
     low, high = floor, floor + float(np.linalg.norm(slope)) / radius + tiny
-
-    def length(damping: float) -> float:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return float(np.linalg.norm(slope / (values + damping)))
-
-    if lowest < -tiny and not length(floor + tiny) > radius:
+    if lowest < 0 and not flat[0] and np.linalg.norm(parts.along(floor + tiny)) <= radius:
         # the hard case: the slope has no part along the most negative curvature; go along it to the edge
-        base = parts.vectors @ np.where(np.abs(values + floor) > tiny, -slope / (values + floor + tiny), 0.0)
-        rest = max(radius**2 - float(base @ base), 0.0) ** 0.5
-        edge = parts.vectors[:, 0] * rest
-        edge = edge if float(parts.slope[0]) <= 0 else -edge
-        return np.asarray((base + edge) / parts.scale)
-    for _ in range(200):
+        along = parts.along(floor + tiny)
+        along[0] = 0.0
+        along[0] = math.copysign(max(radius**2 - float(along @ along), 0.0) ** 0.5, -float(slope[0]))
+        return along
+    for _ in range(100):
         middle = 0.5 * (low + high)
-        if high - low <= 1e-3 * max(middle - floor, 1e-300) or not low < middle < high:
+        if high - low <= 1e-3 * (middle - floor) or not low < middle < high:
             break
-        if length(middle) > radius:
+        if np.linalg.norm(parts.along(middle)) > radius:
             low = middle
         else:
             high = middle
-    return parts.step(high)
+    return parts.along(high)
