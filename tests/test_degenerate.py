@@ -416,3 +416,10 @@ def test_a_function_that_falls_to_minus_infinity_ends_in_an_answer(formula, meth
     fit = steepest.minimize(formula, {"b": -1.0}, method=method)
     assert fit.status in ("stopped", "diverged")
     assert math.isfinite(fit.loss)
+
+
+def test_a_rate_by_trial_survives_a_gradient_near_the_largest_number():
+    data = {"x": [-186.7, -135.8], "y": [-1715.0, -109.0]}
+    fit = steepest.fit("y = exp(-(x + a))", data, start={"a": 0.0}, method="gd", stop=Stop(passes=200))
+    assert math.isfinite(fit.values["a"])
+    assert not fit.ok

@@ -31,16 +31,18 @@ def run_console(line: str) -> str:
     """What a command prints."""
     from click.testing import CliRunner
 
-    from steepest.cli.main import cli
+    from steepest.cli.main import main
 
     words = shlex.split(line)
     assert words[0] == "steepest", line
-    result = CliRunner().invoke(cli, words[1:])
+    result = CliRunner().invoke(main, words[1:])
     return result.output
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_the_blocks_of_a_document_print_what_it_says(document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_blocks_of_a_document_print_what_it_says(
+    document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "100")
     for name in ("src", "docs"):

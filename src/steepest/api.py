@@ -248,7 +248,7 @@ class _How:
     rate: float | str | None
     stop: Stop | None
     seed: int
-    callbacks: Sequence[Callable[[Step], Any]]
+    callbacks: Any
     batch: int | None = None
     shuffle: bool = True
 

@@ -6,7 +6,6 @@ of it. The loop keeps the best point seen on full passes, so that nothing is los
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any

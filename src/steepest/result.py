@@ -196,7 +196,7 @@ class Fit:
         return [(n, v, errors.get(n), intervals.get(n)) for n, v in self.flat_values().items()]
 
     def _facts(self) -> list[str]:
-        facts = []
+        facts = [f"method: {self.why}"]
         if self.columns:
             facts.append(f"data: {', '.join(self.columns)}; parameters: {', '.join(self.values) or 'none'}")
         if self.dropped:

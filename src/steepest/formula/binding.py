@@ -44,8 +44,7 @@ def bind(
     graph = formula.graph
     columns = dict(schema or {})
     for what, option in (("start", start), ("bounds", bounds), ("fixed", fixed)):
-        if option is not None and not (isinstance(option, Mapping) and all(isinstance(n, str) for n in option)):
-            raise FitError(f"{what} is a dict by name, as in {{'a': ...}}; not {option!r}")
+        _check_dict(what, option)
     given = {**(start or {}), **(bounds or {}), **(fixed or {})}
     _check_given(given, columns, parameters)
     names = [n for n in formula.names if n not in columns or n in parameters]
@@ -117,6 +116,11 @@ def _row_loss(graph: Graph, loss: Loss, left: int, prediction: int, residual: in
         return times(graph, graph.number(0.5), graph.apply("**", residual, graph.number(2)))
     formula = loss.formula()
     return graph.copy_from(formula.graph, [formula.right], {"y": left, "prediction": prediction})[0]
+
+
+def _check_dict(what: str, option: object) -> None:
+    if option is not None and not (isinstance(option, Mapping) and all(isinstance(name, str) for name in option)):
+        raise FitError(f"{what} is a dict by name, as in {{'a': ...}}; not {option!r}")
 
 
 def _check_given(given: Mapping[str, object], columns: Mapping[str, object], parameters: Sequence[str]) -> None:
