@@ -10,6 +10,8 @@ A fit that runs but does not reach a minimum is not an error: it is a `Fit` with
 
 from __future__ import annotations
 
+import unicodedata
+
 
 class SteepestError(Exception):
     """Any refusal of steepest; its text is one message for people."""
@@ -31,8 +33,8 @@ class FormulaError(SteepestError, ValueError):
         lines = [self.problem]
         if self.text:
             shown, offset = _window(self.text, self.start, self.stop)
-            width = max(1, min(self.stop, self.start + 60) - self.start)
-            lines += ["  " + shown, "  " + " " * offset + "^" * width]
+            marked = shown[offset : offset + max(1, min(self.stop - self.start, 60))]
+            lines += ["  " + shown, "  " + " " * _columns(shown[:offset]) + "^" * max(1, _columns(marked))]
         if self.mend:
             lines.append(self.mend)
         return "\n".join(lines)
@@ -44,6 +46,11 @@ class DataError(SteepestError, ValueError):
 
 class FitError(SteepestError, ValueError):
     """Options, start values and formula that do not go together."""
+
+
+def _columns(text: str) -> int:
+    """How many columns a terminal gives a text: two for a wide character, none for an accent that is put upon one."""
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 
 def _window(text: str, start: int, stop: int, width: int = 72) -> tuple[str, int]:

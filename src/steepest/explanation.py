@@ -102,7 +102,7 @@ def explained(
         return to_sympy(graph, zero if node is None else node)
 
     def bend(pair: tuple[str, str]) -> Any:
-        return to_sympy(graph, second.get(pair, second.get(pair[::-1], zero)))
+        return to_sympy(graph, second.get(pair, second.get(pair[::-1], zero)), order=2)
 
     program: list[tuple[str, int]] = [(of, output)]
     for name in names:

@@ -481,3 +481,18 @@ def test_a_long_formula_is_shown_around_the_place() -> None:
     with pytest.raises(FormulaError) as error:
         parse("x + " * 2000 + "$ + x")
     assert max(map(len, str(error.value).split("\n"))) < 100
+
+
+@pytest.mark.parametrize(
+    ("text", "mark"),
+    [
+        ("y = 농도 * $", "             ^"),
+        ("y = 온도 온도2", "      ^^^^^^^^^^"),
+        ("e\u0301*$", "   ^"),
+        ("`🌡 temp` $", "           ^"),
+    ],
+)
+def test_the_mark_stands_under_what_offends_behind_wide_characters_too(text: str, mark: str) -> None:
+    with pytest.raises(FormulaError) as error:
+        parse(text)
+    assert str(error.value).split("\n")[2] == mark

@@ -11,6 +11,7 @@ import numpy as np
 from ..errors import DataError, FitError
 from ..types import Array, is_number
 from .derive import plus, times
+from .functions import ALIASES, callable_names
 from .grammar import Formula, parse
 from .losses import Loss
 from .objective import Layout, Objective, Penalty, listed, numbers, unknown
@@ -145,6 +146,10 @@ def _check_roles(
         if name not in formula.names:
             raise FitError(unknown("parameters", name, list(formula.names)))
     known = {*given, *parameters}
+    for name in names:
+        if name not in known and (name in ALIASES or name in callable_names()):
+            mend = f"write {name}(...), or give it a start if it is a parameter"
+            raise formula.error(f"{name} is a function without its argument", name, mend)
     if data:
         unused = [c for c in columns if c not in formula.names]
         for name in names:

@@ -120,7 +120,7 @@ class Objective:
     """T(theta) = Σ over rows of weight · loss + penalty, and what is reported of it.
 
     `left`, `prediction`, `residual` (left - prediction), `loss` (of a row), `weight`, `sigma` are nodes of `graph`;
-    `reduce` is "mean", "sum" or "rmse"; `sign` is -1 where the user maximises; `fixed` holds the numbers that were substituted.
+    `reduce` is "mean", "sum" or "rmse"; `sign` is -1 where the user maximises; `fixed` holds the numbers put in.
     """
 
     formula: Formula

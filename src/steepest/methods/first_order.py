@@ -23,6 +23,7 @@ from ..formula.grammar import Formula, parse, parse_rule
 from ..types import Array, Evaluation, Need, is_number
 from .method import State
 
+SMALLEST_RATE = 1e-300
 RESERVED = ("g", "theta", "rate", "step", "epoch", "loss")
 
 
@@ -191,7 +192,7 @@ class Backtracking:
         """Accept or reject the trial; propose the next."""
         if state.memory is None:
             norm = float(np.linalg.norm(evaluation.gradient))
-            rate = 0.1 * max(float(np.linalg.norm(theta)), 1.0) / norm if norm > 0 else 1.0
+            rate = max(0.1 * max(float(np.linalg.norm(theta)), 1.0) / norm, SMALLEST_RATE) if norm > 0 else 1.0
             return self._propose(evaluation, self.inner.init(theta), theta, rate, step, epoch)
         old, before, inner, rate, inner_after = state.memory
         d = theta - before
@@ -203,7 +204,7 @@ class Backtracking:
         if evaluation.finite and rise <= bound + noise:
             return self._propose(evaluation, inner_after, theta, rate * 1.2, step, epoch)
         rate /= 2.0
-        if rate < 1e-300 or rate * float(np.linalg.norm(old.gradient)) <= 1e-16 * max(
+        if rate < SMALLEST_RATE or rate * float(np.linalg.norm(old.gradient)) <= 1e-16 * max(
             float(np.linalg.norm(before)), 1e-300
         ):
             return before, State(False, "no step, however small, lowers the loss any further", state.memory)
