@@ -161,7 +161,8 @@ class TrustRegion:
         free = ~held(theta, slope, self.lower, self.upper)
         if not free.any():
             return theta, State(accepted, "every parameter is held at a bound", here)
-        factor = restrict(evaluation.factor, free) if self.need is Need.NORMAL else None
+        # an exact Hessian has a factor of residuals only where it is that of a quadratic
+        factor = restrict(evaluation.factor, free) if self.need is Need.NORMAL or self.quadratic else None
         parts = spectrum(curvature[np.ix_(free, free)], slope[free], factor, here.scale[free])
         along = constrained_step(parts, here.radius)
         step = np.zeros_like(theta)
