@@ -6,7 +6,7 @@ they have the same bits for any number of threads.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -47,7 +47,7 @@ class NumpyKernel:
             prepared = self._evaluate.prepare(theta)
             for _, rows, columns in live_tiles(block):
                 values = self._evaluate.rows(prepared, columns)
-                yield np.hstack([self._item(item, values, rows) for item in self.rows.columns])
+                yield self._beside(self.rows.columns, values, rows).T
 
     def columns(self, theta: Array, block: Block) -> Array:
         """The same for a whole block."""
@@ -57,9 +57,9 @@ class NumpyKernel:
         spec = self.rows
         sums = [self._reduce(item, values, rows) for item in spec.sums]
         if spec.columns:
-            side = np.hstack([self._item(item, values, rows) for item in spec.columns])
-            sums.append(_products(side, side))
-        sums += [_products(self._item(a, values, rows), self._item(b, values, rows)) for a, b in spec.crosses]
+            sums.append(_gram(self._beside(spec.columns, values, rows)))
+        for left, right in spec.crosses:
+            sums.append(_products(self._beside([left], values, rows), self._beside([right], values, rows)))
         flat = np.concatenate([s.ravel() for s in sums])
         weight = float(rows)
         if spec.weight is not None:
@@ -77,12 +77,17 @@ class NumpyKernel:
                 parts.append(np.einsum("i,ij->j", np.broadcast_to(factor, (rows,)), values[self._index[matrix]]))
         return parts[0] if len(parts) == 1 else np.asarray(sum(parts[1:], parts[0]))
 
-    def _item(self, item: Item, values: list[Array], rows: int) -> Array:
-        total = np.zeros((rows, item.width))
-        for node, matrix in item.terms:
-            factor = np.broadcast_to(values[self._index[node]], (rows,))[:, None]
-            total += factor if matrix is None else factor * values[self._index[matrix]]
-        return total
+    def _beside(self, items: Sequence[Item], values: list[Array], rows: int) -> Array:
+        """The columns of some items, (width, rows): each one contiguous."""
+        out = np.zeros((sum(item.width for item in items), rows))
+        at = 0
+        for item in items:
+            place = out[at : at + item.width]
+            for node, matrix in item.terms:
+                factor = values[self._index[node]]
+                place += factor if matrix is None else factor * values[self._index[matrix]].T
+            at += item.width
+        return out
 
     def _first_bad(self, values: list[Array], rows: int, block: Block, start: int) -> int | None:
         """The first global row of a tile whose values are not all finite; the tile's first if only their sum is not."""
@@ -114,6 +119,14 @@ def _sum(value: Array, rows: int) -> float:
     return float(np.add.reduce(value)) if np.ndim(value) else float(value) * rows
 
 
+def _gram(columns: Array) -> Array:
+    """All pairwise products of the columns (m, rows), summed: pairwise summation, and no BLAS."""
+    gram = np.empty((len(columns), len(columns)))
+    for i, column in enumerate(columns):
+        gram[i, i:] = gram[i:, i] = np.add.reduce(column * columns[i:], axis=1)
+    return gram
+
+
 def _products(left: Array, right: Array) -> Array:
-    """leftᵀ right without BLAS."""
-    return np.asarray(np.einsum("ki,kj->ij", left, right))
+    """Σ over rows of left ⊗ right, of (m, rows) and (k, rows)."""
+    return np.array([np.add.reduce(column * right, axis=1) for column in left])
