@@ -159,6 +159,12 @@ def test_an_angle_started_at_a_maximum_is_never_called_converged_there(method):
         assert fit.errors is None
 
 
+def test_a_stop_at_a_maximum_is_no_limit_of_the_users_and_no_success():
+    top = stationary(angle_minimum()[0] + 2.0, angle_minimum()[0] + 4.0)
+    fit = steepest.fit("y = x*cos(b) + (1 - x)*sin(b)", TURNED, start={"b": top}, method="gauss-newton")
+    assert (fit.status, fit.exit_status) == ("stopped", 1)
+
+
 def test_newton_leaves_the_maximum_of_an_angle():
     best, _ = angle_minimum()
     top = stationary(best + 2.0, best + 4.0)

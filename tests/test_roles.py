@@ -71,6 +71,7 @@ def test_a_name_near_an_unused_column_is_asked_about(formula, columns, meant):
         ("y = beta12*x", {"beta1": X}),
         ("y = rate*x", {"weight": X}),
         ("y = time*x + gain", {"times2": X}),
+        ("y = form*x", {"from": X}),  # two letters differ
     ],
 )
 def test_short_names_trailing_digits_and_distant_names_are_not_asked_about(formula, columns):
@@ -87,6 +88,12 @@ def test_a_name_that_stands_in_start_bounds_fixed_or_parameters_is_not_asked_abo
 
 def test_a_name_near_a_column_that_is_used_is_not_asked_about():
     assert "Xaxis" in steepest.fit("y = Xaxis*xaxis", {"xaxis": X, "y": Y}).values
+
+
+def test_a_name_near_a_column_that_an_option_uses_is_not_asked_about():
+    table = {**DATA, "rate": np.ones(15)}
+    for option in ({"where": "rate > 0"}, {"weights": "rate"}, {"sigma": "rate"}):
+        assert "rates" in steepest.fit("y = rates*x", table, **option).values
 
 
 @pytest.mark.parametrize(

@@ -397,6 +397,32 @@ def test_an_empty_stop_is_the_default():
     assert steepest.fit(LINE, DATA, method="gd", stop=Stop()).steps == steepest.fit(LINE, DATA, method="gd").steps
 
 
+def test_a_last_batch_without_a_live_row_ends_the_epoch_all_the_same():
+    data = {"u": [0.0, 1.0, 2.0, 3.0], "y": [1.0, 2.0, 3.0, math.nan]}
+    one = steepest.fit("y = a + b*u", data, method="sgd", rate=0.01, shuffle=False, stop=Stop(passes=1))
+    assert one.steps == 3
+    assert "ran 1 pass" in one.message
+
+
+def test_zero_steps_of_mini_batches_leave_the_start():
+    fit = steepest.fit(LINE, DATA, method="sgd", rate=0.01, stop=Stop(steps=0), trace=True)
+    assert (fit.steps, len(fit.trace)) == (0, 1)
+    np.testing.assert_array_equal(theta(fit), 1.0)
+
+
+def test_mini_batches_say_that_they_ran_their_passes_and_which_rule_stopped_them():
+    fit = steepest.fit(LINE, {n: np.tile(c, 300) for n, c in DATA.items()}, method="sgd", rate=1e-7, batch=500)
+    assert "ran its passes: it ran 100 passes" in fit.message
+    assert fit.exit_status == 0
+    near = steepest.fit(LINE, DATA, method="sgd", rate=0.001, stop=Stop(gradient=0.3))
+    assert near.message.startswith("stopped: gradient: |gradient| =")
+
+
+def test_an_infinite_number_of_steps_is_refused():
+    with pytest.raises(steepest.FitError, match="whole number"):
+        Stop(steps=math.inf)
+
+
 # statuses --------------------------------------------------------------------------------------------------------
 def test_a_status_is_a_string():
     fit = steepest.fit(LINE, DATA)

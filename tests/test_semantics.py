@@ -1,6 +1,7 @@
 """Rows, weights, sigma, penalty, fixed and bounds mean what the words say."""
 
 import math
+import warnings
 
 import numpy as np
 import pyarrow as pa
@@ -557,3 +558,119 @@ def test_arrow_lists_of_fixed_size_are_matrix_columns(tmp_path):
 def test_a_matrix_in_the_wrong_place_is_a_formula_error(formula, words):
     with pytest.raises(steepest.FormulaError, match=words):
         steepest.fit(formula, {"M": np.c_[X, X**2], "x": X, "y": Y})
+
+
+# nothing is ignored ----------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("errors", ["hesian", "none", None])
+def test_an_unknown_kind_of_errors_is_refused_before_anything_runs(errors):
+    steps = []
+    with pytest.raises(steepest.FitError, match="errors"):
+        steepest.fit(
+            CURVE, DATA, method="gd", rate=0.01, stop=steepest.Stop(steps=3), errors=errors, callbacks=[steps.append]
+        )
+    assert not steps
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"loss": "rmse"},
+        {"reduce": "sum"},
+        {"parameters": ["a"]},
+        {"weights": "w"},
+        {"sigma": 2.0},
+        {"penalty": "a**2"},
+        {"where": "a > 0"},
+    ],
+)
+def test_what_needs_data_is_refused_without_them(option):
+    ((name, _),) = option.items()
+    with pytest.raises(steepest.FitError, match=f"{name}= needs data"):
+        steepest.descend("a**2", **option)
+
+
+def test_a_loss_without_data_is_refused_by_explain_and_function():
+    for verb in (steepest.explain, steepest.function):
+        with pytest.raises(steepest.FitError, match="loss= needs data"):
+            verb("a**2", loss="rmse")
+    with pytest.raises(steepest.FitError, match="reduce= needs data"):
+        steepest.function("a**2", reduce="sum")
+
+
+@pytest.mark.parametrize("loss", ["rmse", "abs(y - prediction)"])
+def test_a_formula_without_an_equals_sign_takes_no_loss(loss):
+    with pytest.raises(steepest.FormulaError, match="without = is the loss of a row itself"):
+        steepest.fit("(y - a*x)**2", DATA, loss=loss)
+
+
+def test_errors_by_the_hessian_are_those_of_the_exact_hessian():
+    asked, usual = (steepest.fit(CURVE, DATA, errors=errors) for errors in ("hessian", "auto"))
+    theta = [asked.values[n] for n in NAMES]
+    exact = steepest.function(CURVE, DATA, reduce="sum").hessian(theta)
+    s2 = asked.rss / (X.size - 3)
+    np.testing.assert_allclose(asked.covariance, s2 * np.linalg.inv(exact), rtol=1e-8)
+    assert not np.allclose(asked.covariance, usual.covariance, rtol=1e-4)
+
+
+@pytest.mark.parametrize("option", ["weights", "where"])
+def test_a_column_that_is_called_a_parameter_is_no_column_of_an_option(option):
+    text = {"weights": "w", "where": "w > 0"}[option]
+    with pytest.raises(steepest.FormulaError, match=f"w in {option} is not a column"):
+        steepest.fit("y = w*x", DATA, parameters=["w"], **{option: text})
+
+
+def test_a_penalty_of_the_wrong_kind_is_refused_in_its_own_words():
+    with pytest.raises(steepest.FitError, match="penalty is a formula of parameters"):
+        steepest.fit(LINE, DATA, penalty=0.1)
+
+
+# convexity and certificates --------------------------------------------------------------------------------------
+CERTIFICATE = {
+    "gradient_norm", "hessian_min_eigenvalue", "hessian_condition", "gradient_check", "convex", "why", "expected_gap"
+}  # fmt: skip
+
+
+def test_a_saddle_whose_falling_side_a_bound_holds_is_not_called_convex():
+    fit = steepest.minimize("x**2 - y**2", {"x": 1, "y": 0.5}, bounds={"y": (-1, 2)})
+    assert fit.ok and fit.values["y"] == 2
+    assert fit.certificate["convex"] is False
+    assert "local" in fit.message and "convex quadratic" not in fit.message
+
+
+def test_a_maximum_is_called_one():
+    quadratic = steepest.maximize("-(x - 1)**2", {"x": 3})
+    assert quadratic.ok and "maximum" in quadratic.message and "minimum" not in quadratic.message
+    bump = steepest.maximize("exp(-(x - 1)**2)", {"x": 1.3})
+    assert bump.ok and "local maximum" in bump.message
+    low = steepest.maximize("x**2 - x**4 + 1", {"x": 0.0}, method="gd", stop=steepest.Stop(steps=1))
+    assert "a saddle or a minimum" in low.message
+
+
+def test_a_function_that_is_flat_in_one_direction_is_not_called_non_convex():
+    fit = steepest.minimize("(x + y)**2", {"x": 1, "y": 0.5})
+    assert fit.certificate["convex"] is not False
+
+
+@pytest.mark.parametrize(
+    ("rate", "how"),
+    [
+        (0.9, {}),  # diverges: the best point is the start, where nothing was judged
+        (0.01, {"callbacks": [lambda step: step.number == 5]}),
+        (0.01, {"stop": steepest.Stop(steps=5)}),
+    ],
+)
+def test_a_certificate_has_every_field_and_speaks_of_the_point_that_is_returned(rate, how):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fit = steepest.fit(LINE, DATA, method="gd", rate=rate, **how)
+    assert set(fit.certificate) == CERTIFICATE
+    if fit.certificate["gradient_norm"] is not None:
+        residual = Y - design(X) @ values(fit, "ab")
+        cosines = design(X).T @ residual / np.linalg.norm(design(X), axis=0)
+        assert fit.certificate["gradient_norm"] == pytest.approx(np.linalg.norm(cosines) / fit.total**0.5)
+    else:
+        assert fit.certificate["expected_gap"] is None and fit.certificate["why"] == "not judged"
+
+
+def test_a_formula_without_free_parameters_has_every_field_of_a_certificate():
+    assert set(steepest.fit(LINE, DATA, fixed={"a": 1, "b": 2}).certificate) == CERTIFICATE

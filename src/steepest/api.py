@@ -13,23 +13,22 @@ import numpy as np
 
 from ._version import __version__
 from .blas import one_thread
-from .data.arrays import Table
 from .data.open import open_source
-from .data.reader import Reader
-from .data.source import Block
+from .data.source import Source
 from .descent import Descent
-from .errors import DataError, FitError, FormulaError
+from .errors import FitError, FormulaError
 from .formula.binding import bind
-from .formula.evaluate import Evaluator
 from .formula.grammar import Formula, parse
 from .formula.losses import Loss, find_loss
 from .formula.objective import Objective
+from .kernels.rows import surface_over
 from .kernels.surface import Surface
 from .report.progress import Progress, Watch
 from .result import Fit, Function, Trace, load
 from .strategy import guaranteed, plan
 from .types import Array, Evaluation, Status, Step, Stop, is_whole
-from .uncertainty import Uncertainty, uncertainty
+from .uncertainty import Uncertainty, check_errors, uncertainty
+from .verdict import NO_CERTIFICATE
 
 if TYPE_CHECKING:
     from .explanation import Explanation
@@ -82,7 +81,8 @@ def fit(
     method: auto, gauss-newton, newton, gd, sgd, momentum, nesterov, adagrad, rmsprop, adam, or an update rule as text.
     batch: rows a step (None = all). rate: a number, None (from the curvature), or a formula of `step` and `epoch`.
     reduce: "mean" or "sum" of the row losses: what the rate multiplies. stop: `Stop(...)`.
-    errors: "auto" or "hessian". seed, shuffle: the order of mini-batches. trace=True keeps the path.
+    errors: "auto", or "hessian": by the exact Hessian, whatever the loss. seed, shuffle: the order of mini-batches.
+    trace=True keeps the path.
     progress: True for a line on stderr, or a function of `Progress`, at most ten times a second.
     callbacks: functions of each `Step`; one that returns True ends the run.
 
@@ -90,6 +90,7 @@ def fit(
     another status. Ctrl-C keeps the best point: the status is then "interrupted".
     """
     _refuse(memory=memory, engine=engine, checkpoint=checkpoint, counts=counts, prior=prior, restarts=restarts)
+    check_errors(errors)
     how = _How(start, method, rate, stop, seed, callbacks, batch, shuffle)
     run = _Run.of(
         formula, data, how, loss, reduce, bounds=bounds, fixed=fixed, parameters=parameters, weights=weights,
@@ -139,6 +140,8 @@ def descend(
         raise FitError("descend hands out the steps themselves: leave trace and errors out, or use fit")
     how = _How(start, method, rate, stop, seed, callbacks, batch, shuffle)
     if data is None:
+        _need_data(loss=loss != "squares", reduce=reduce != "mean", parameters=parameters, weights=weights, sigma=sigma,
+                   penalty=penalty, where=where)  # fmt: skip
         return _Run.of_function(formula, how, bounds=bounds, fixed=fixed).steps(progress)
     run = _Run.of(
         formula, data, how, loss, reduce, bounds=bounds, fixed=fixed, parameters=parameters, weights=weights,
@@ -203,11 +206,12 @@ def function(formula: Formulas, data: Any = None, *, loss: str = "squares", redu
     if data is None:
         if read.left is not None:
             raise read.error("the loss of an equation needs data", mend="function('y = a*x + b', data)")
-        return Function(_surface(bind(read, None, reduce="sum"), None))
+        _need_data(loss=loss != "squares", reduce=reduce != "mean")
+        return Function(surface_over(bind(read, None, reduce="sum"), None))
     source = open_source(data)
     spec = find_loss(loss)
     objective = bind(read, _schema(source), loss=spec, reduce=_reduction(reduce, spec))
-    return Function(_surface(objective, source))
+    return Function(surface_over(objective, source))
 
 
 def explain(formula: Formulas, data: Any = None, *, loss: str = "squares") -> Explanation:
@@ -220,10 +224,11 @@ def explain(formula: Formulas, data: Any = None, *, loss: str = "squares") -> Ex
 
     read = _read(formula)
     if data is None:
+        _need_data(loss=loss != "squares")
         return explained(read, None, {}, ())
     source, spec = open_source(data), find_loss(loss)
     objective = bind(read, _schema(source), loss=spec, reduce=_reduction("mean", spec))
-    return explained(read, objective, *guaranteed(objective, _surface(objective, source)))
+    return explained(read, objective, *guaranteed(objective, surface_over(objective, source)))
 
 
 def compare(formula: Formulas, data: Any, *, methods: Any = None, batches: Any = None, **options: Any) -> Any:
@@ -269,40 +274,27 @@ class _Run:
     @staticmethod
     def of(formula: Formulas, data: Any, how: _How, loss: str, reduce: str, **options: Any) -> _Run:
         """Read, open, bind: everything that can be wrong with the input is said here."""
-        if (
-            isinstance(formula, str)
-            and isinstance(data, str)
-            and "=" in data
-            and formula.endswith((".csv", ".parquet"))
-        ):
+        if _swapped(formula, data):
             raise FormulaError("formula and data are swapped", mend="steepest.fit(formula, data)")
         read, spec = _read(formula), find_loss(loss)
-        listed = options["parameters"] or ()
-        if isinstance(listed, str) or not all(isinstance(name, str) for name in listed):
-            raise FitError(f"parameters is a list of names, not {listed!r}")
-        for name in ("weights", "where", "penalty"):
-            if not isinstance(options[name], str | None):
-                raise FitError(
-                    f"{name} is the name of a column or an expression as text; put the numbers into a column"
-                )
+        _check_options(**options)
         source = open_source(data)
-        options["parameters"] = tuple(listed)
-        objective = bind(
-            read, _schema(source), loss=spec, start=how.start, reduce=_reduction(reduce, spec), **options
-        )  # fmt: skip
+        options["parameters"] = tuple(options["parameters"] or ())
+        reduction = _reduction(reduce, spec)
+        objective = bind(read, _schema(source), loss=spec, start=how.start, reduce=reduction, **options)
         return _Run._ready(read, objective, source, how, spec.name if read.left is not None else "the formula", data)
 
     @staticmethod
     def of_function(formula: Formulas, how: _How, *, bounds: Any, fixed: Any, maximise: bool = False) -> _Run:
         """A function without data: the same walk over one row without columns."""
         read = _read(formula)
-        objective = bind(
-            read, None, start=how.start, bounds=bounds, fixed=fixed, reduce="sum", maximise=maximise
-        )  # fmt: skip
+        objective = bind(read, None, start=how.start, bounds=bounds, fixed=fixed, reduce="sum", maximise=maximise)
         return _Run._ready(read, objective, None, how, "the function", None)
 
     @staticmethod
-    def _ready(read: Formula, objective: Objective, source: Any, how: _How, loss_name: str, data: Any) -> _Run:
+    def _ready(
+        read: Formula, objective: Objective, source: Source | None, how: _How, loss_name: str, data: Any
+    ) -> _Run:
         if not isinstance(how.stop, Stop | None):
             raise FitError(f"stop is {how.stop!r}; give steepest.Stop(steps=...), Stop(gradient=...), ...")
         if not is_whole(how.seed) or how.seed < 0:
@@ -313,7 +305,7 @@ class _Run:
         made = plan(objective, how.method, how.batch, how.rate)
         if made.batch is not None and source is None:
             raise FitError("a function has no rows to take batches of; use gd")
-        surface = _surface(objective, source)
+        surface = surface_over(objective, source)
         descent = Descent(surface, made, theta, how.stop, int(how.seed), bool(how.shuffle), tuple(how.callbacks))
         run = _Run(read, objective, surface, descent, missing, loss_name, data)
         descent.warn = run.note
@@ -361,24 +353,18 @@ class _Run:
         verdict = descent.verdict if descent.status is Status.CONVERGED else None
         doubt = Uncertainty(None, "errors hold only at a minimum")
         if verdict is not None:
-            doubt = uncertainty(objective, verdict.inverse, verdict.held, rss, surface.rows, errors)
+            doubt = uncertainty(objective, verdict.inverse, verdict.exact, verdict.held, rss, surface.rows, errors)
         spread = None if doubt.covariance is None else layout.values(np.sqrt(np.diag(doubt.covariance)))
-        certificate: dict[str, Any] = {"convex": None, "why": "not judged"}
-        if descent.verdict is not None:
-            certificate = dict(descent.verdict.certificate)
-        certificate["gradient_check"] = surface.gradient_check(descent.start)
+        certificate = {
+            **(NO_CERTIFICATE if descent.verdict is None else descent.verdict.certificate),
+            "gradient_check": surface.gradient_check(descent.start),
+        }
         free = layout.values(descent.theta)
         names = [n for n in self.formula.names if n in free or n in objective.fixed]
         kept = None
         if path is not None:
-            numbers, losses, norms, thetas = zip(*path, strict=True) if path else ((), (), (), ())
-            kept = Trace(
-                np.array(numbers),
-                np.array(losses),
-                np.array(norms),
-                np.array(thetas).reshape(len(path), layout.size),
-                layout.flat,
-            )
+            numbers, losses, norms, thetas = map(np.array, zip(*path, strict=True) if path else ((),) * 4)
+            kept = Trace(numbers, losses, norms, thetas.reshape(len(path), layout.size), layout.flat)
         return Fit(
             values={n: free[n] if n in free else objective.fixed[n] for n in names},
             errors=spread, covariance=doubt.covariance, free=layout.flat,
@@ -416,7 +402,23 @@ def _read(formula: Formulas) -> Formula:
     raise FormulaError(f"a formula is text or a SymPy expression, not {type(formula).__name__}")
 
 
-def _schema(source: Any) -> dict[str, int | None]:
+def _swapped(formula: Formulas, data: Any) -> bool:
+    """Whether a file stands in the place of the formula, and a formula in that of the data."""
+    return isinstance(formula, str) and isinstance(data, str) and "=" in data and formula.endswith((".csv", ".parquet"))
+
+
+def _check_options(*, parameters: Any, weights: Any, where: Any, penalty: Any, **_: Any) -> None:
+    """Refuse options of the wrong kind; what they say is read when the formula is bound."""
+    if isinstance(parameters, str) or not all(isinstance(name, str) for name in parameters or ()):
+        raise FitError(f"parameters is a list of names, not {parameters!r}")
+    for name, option in (("weights", weights), ("where", where)):
+        if not isinstance(option, str | None):
+            raise FitError(f"{name} is the name of a column or an expression as text; put the numbers into a column")
+    if not isinstance(penalty, str | None):
+        raise FitError(f"penalty is a formula of parameters as text, not {penalty!r}")
+
+
+def _schema(source: Source) -> dict[str, int | None]:
     return {name: column.width for name, column in source.schema.items()}
 
 
@@ -428,45 +430,11 @@ def _reduction(reduce: str, loss: Loss) -> str:
     return "rmse" if loss.root else reduce
 
 
-def _surface(objective: Objective, source: Any) -> Surface:
-    """The objective over the rows of a source; without one over a single row without columns."""
-    if source is None:
-        return Surface(objective, Reader(Table({}, 1)))
-    condition = weight = None
-    if objective.condition is not None:
-        condition = _rowwise(objective, objective.condition, bool)
-    selected = source.select(objective.columns)
-    if objective.weight is not None:
-        weight = _rowwise(objective, objective.weight, float)
-    if objective.sigma is not None:
-        weight = _positive_sigma(_rowwise(objective, objective.sigma, float), weight, selected)
-    return Surface(objective, Reader(selected, condition=condition, weight=weight))
-
-
-def _positive_sigma(sigma: Callable[[Block], Any], weight: Any, source: Any) -> Callable[[Block], Any]:
-    """The weights, after a look at the standard deviations that they come from."""
-
-    def checked(block: Block) -> Any:
-        values = sigma(block)
-        wrong = ~(values > 0) if block.live is None else block.live & ~(values > 0)
-        if wrong.any():
-            row = int(wrong.argmax())
-            place = source.locate(block.first_row + row)
-            raise DataError(f"sigma is {values[row]:g} at {place}; a standard deviation is positive")
-        return weight(block)
-
-    return checked
-
-
-def _rowwise(objective: Objective, node: int, kind: type) -> Callable[[Block], Any]:
-    evaluator = Evaluator(objective.graph, [node], objective.columns, {})
-
-    def column(block: Block) -> Any:
-        with np.errstate(all="ignore"):
-            value = evaluator(np.zeros(0), block.columns)[0]
-        return np.array(np.broadcast_to(value, (block.rows,)), dtype=kind)
-
-    return column
+def _need_data(**given: Any) -> None:
+    """Refuse what has no meaning for a function without data."""
+    for name, value in given.items():
+        if value is not None and value is not False:
+            raise FitError(f"{name}= needs data; leave it out for a function")
 
 
 def _refuse(**options: Any) -> None:

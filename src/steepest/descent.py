@@ -14,7 +14,7 @@ import numpy as np
 
 from .kernels.surface import Surface
 from .methods.first_order import FirstOrder
-from .methods.stopping import Limits
+from .methods.stopping import Limits, Reached
 from .methods.trust_region import TrustRegion
 from .strategy import Guarantee, Plan, settle_rate
 from .types import Array, Evaluation, Need, Status, Step, Stop
@@ -22,6 +22,9 @@ from .verdict import Verdict, judge
 
 DIVERGED = 1e6  # times the scale of the loss at the start
 FAR = 1e30  # times the start, after a hundred steps: no minimum lies there
+NOT_FINITE = "the parameters are not finite any more"
+RUN_AWAY = "the loss has run away"
+HOVER = "; mini-batches hover around it: a lower rate comes nearer"
 Ending = tuple[Status, str]
 
 
@@ -29,8 +32,9 @@ Ending = tuple[Status, str]
 class Descent:
     """One run over a surface. Iterate `steps()`; what is left behind is the answer, also after an interruption.
 
-    `theta`, `evaluation` are the last point; `best` the best seen on full passes; `status`, `message`, `verdict` how it
-    ended; `guarantee` what is proved of a quadratic; `default_limit` whether a limit of ours ended it.
+    `theta`, `evaluation` are the last point and `verdict` what was judged of it; `best` the best seen on full passes;
+    `first` the evaluation at the start; `status`, `message` how it ended; `guarantee` what is proved of a quadratic;
+    `default_limit` whether it stopped short of a minimum by no limit of the user's.
     """
 
     surface: Surface
@@ -95,7 +99,7 @@ class Descent:
                 ending = ended(limits, evaluation, trials)
             else:
                 over = limits.reached(-1, trials)
-                ending = self._limit(over, limits) if over else None
+                ending = self._limit(over) if over else None
             if ending is None and state.stalled:
                 ending = self._stalled(state.stalled)
             if state.accepted or ending is not None:
@@ -105,7 +109,7 @@ class Descent:
                     return
             theta, trials = self._inside(proposal), trials + 1
             if not np.isfinite(theta).all():
-                yield self._announce(here, self._diverged("the parameters are not finite any more"))[0]
+                yield self._announce(here, self._diverged(NOT_FINITE))[0]
                 return
             evaluation = surface.at(theta, method.need)
 
@@ -132,34 +136,37 @@ class Descent:
         """Every step on the next rows of the order; full passes, after epochs 1, 2, 4, ..., for the tests only."""
         surface, method, rows = self.surface, self.plan.method, self.surface.reader.rows
         state, epoch, read, next_test = method.init(self.theta), 0, 0, 1
-        step, last = self._announce(self._step(evaluation), None)
+        over = limits.reached(0, 0.0, _length(evaluation.gradient), evaluation.loss)
+        step, last = self._announce(self._step(evaluation), self._limit(over) if over else None)
         yield step
         while not last:
             for block in surface.batches(size, seed=self.seed, shuffle=self.shuffle, epoch=epoch):
                 read += block.rows
                 batch = surface.batch(block, self.theta)
-                if batch is None:
-                    continue
-                before = self.theta
-                proposal, state = method.update(batch, state, before, self.number + 1, epoch)
-                if not np.isfinite(proposal).all():
-                    ending: Ending | None = self._diverged("the parameters are not finite any more")
-                else:
-                    self.theta, self.number = self._inside(proposal), self.number + 1
-                    step = self._step(batch)
-                    if self.number == 1:
-                        self._first_move = _length(batch.gradient) * _length(self.theta - before)
-                    # a default limit waits for the end of the first epoch
-                    early = limits.default and not epoch and read < rows
-                    over = "" if early else limits.reached(self.number, read / rows)
-                    ending = self._finish(over, limits) if over else None
-                    if ending is None and read >= next_test * rows:
-                        next_test *= 2
-                        ending = self._epoch(limits)
-                step, last = self._announce(step, ending)
-                yield step
-                if last:
-                    return
+                ending: Ending | None = None
+                if batch is not None:
+                    before = self.theta
+                    proposal, state = method.update(batch, state, before, self.number + 1, epoch)
+                    if np.isfinite(proposal).all():
+                        self.theta, self.number = self._inside(proposal), self.number + 1
+                        step = self._step(batch)
+                        if self.number == 1:
+                            self._first_move = _length(batch.gradient) * _length(self.theta - before)
+                    else:
+                        ending = self._diverged(NOT_FINITE)
+                if ending is None:
+                    # a limit of ours waits for the end of the first epoch
+                    early = limits.ours and read < rows
+                    over = None if early else limits.reached(self.number, read / rows)
+                    ending = self._limit(over, arrive=True) if over else None
+                if ending is None and read >= next_test * rows:
+                    next_test *= 2
+                    ending = self._epoch(limits)
+                if batch is not None or ending is not None:
+                    step, last = self._announce(step, ending)
+                    yield step
+                    if last:
+                        return
             epoch += 1
 
     def _epoch(self, limits: Limits) -> Ending | None:
@@ -167,10 +174,10 @@ class Descent:
         full = self.surface.at(self.theta, Need.GRADIENT)
         self._arrive(self.theta, full)
         if not full.finite or self._runaway(full):
-            return self._diverged("the loss has run away")
+            return self._diverged(RUN_AWAY)
         over = limits.reached(-1, -1.0, _length(full.gradient), full.loss)
         if over:
-            return self._finish(over, limits)
+            return self._limit(over)
         return None if limits.in_full or limits.by_target else self._tested(None)
 
     # endings -----------------------------------------------------------------------------------------------
@@ -179,11 +186,11 @@ class Descent:
         if not evaluation.finite:
             return self._diverged("the loss or its gradient is not finite any more")
         if self._runaway(evaluation):
-            return self._diverged("the loss has run away")
+            return self._diverged(RUN_AWAY)
         if self.number > 100 and float(np.abs(self.theta).max()) > FAR * max(1.0, float(np.abs(self.start).max())):
             return self._diverged("the parameters run to infinity: the loss falls without bound")
         over = limits.reached(self.number, trials, _length(evaluation.gradient), evaluation.loss)
-        return self._limit(over, limits) if over else None
+        return self._limit(over) if over else None
 
     def _tested(self, evaluation: Evaluation | None) -> Ending | None:
         """The converged test."""
@@ -197,30 +204,25 @@ class Descent:
         assert self.verdict is not None
         if self.plan.method.need is Need.HESSIAN:
             return None
+        self.default_limit = True
         return Status.STOPPED, f"stopped: {self.verdict.sentence}"
 
-    def _limit(self, over: str, limits: Limits) -> Ending:
-        """A limit is met: converged if the test holds all the same."""
+    def _limit(self, over: Reached, *, arrive: bool = False) -> Ending:
+        """A limit is met: converged if the test holds all the same. `arrive`: at a point that no full pass has seen."""
+        if arrive:
+            full = self.surface.at(self.theta, Need.GRADIENT)
+            if not full.finite or self._runaway(full):
+                return self._diverged(RUN_AWAY)
+            self._arrive(self.theta, full)
         ending = self._tested(self.evaluation)
         assert self.verdict is not None
         if ending is not None:
-            return ending[0], f"{over}; {ending[1]}"
-        self.default_limit = limits.default_reached(over)
-        kind = "stopped: gradient: " if over.startswith("|gradient|") else "stopped: "
-        return Status.STOPPED, f"{kind}{over}; {self.verdict.sentence}{self._ahead()}"
-
-    def _finish(self, over: str, limits: Limits) -> Ending:
-        """The end of a mini-batch run: a full pass for the answer, and the verdict."""
-        full = self.surface.at(self.theta, Need.GRADIENT)
-        if not full.finite or self._runaway(full):
-            return self._diverged("the loss has run away")
-        self._arrive(self.theta, full)
-        ending = self._tested(None)
-        assert self.verdict is not None
-        if ending is not None:
-            return ending[0], f"{over}; {ending[1]}"
-        hover = "mini-batches hover around it: a lower rate comes nearer"
-        return Status.STOPPED, f"stopped: {over}; {self.verdict.sentence}; {hover}"
+            return ending[0], f"{over.sentence}; {ending[1]}"
+        batches = self.plan.batch is not None
+        self.default_limit = over.rule == "default" and not batches
+        kind = "stopped: gradient" if over.rule == "gradient" else "stopped"
+        after = HOVER if batches else self._ahead()
+        return Status.STOPPED, f"{kind}: {over.sentence}; {self.verdict.sentence}{after}"
 
     def _stalled(self, why: str) -> Ending:
         """No further step: converged, or put back to 0 what began there and only rounding keeps from it, or stopped."""
@@ -288,17 +290,12 @@ class Descent:
     def _settle(self, evaluation: Evaluation) -> None:
         """The guarantee of a quadratic, and the rate that the curvature gives."""
         objective, surface = self.surface.objective, self.surface
-        if objective.quadratic and evaluation.curvature is not None and objective.reduce != "rmse":
+        bounded = objective.quadratic and objective.reduce != "rmse"
+        if bounded and evaluation.curvature is not None:
             factor = 1.0 if objective.reduce == "sum" else 1.0 / evaluation.weight
             self.guarantee = Guarantee.of(evaluation.curvature, factor)
         steepest_row = None
-        if (
-            self.plan.batch
-            and self.plan.open_rate
-            and objective.squares
-            and objective.quadratic
-            and objective.reduce != "rmse"
-        ):
+        if bounded and objective.squares and self.plan.batch is not None and self.plan.open_rate:
             steepest_row = surface.largest_row_curvature(self.theta)
             if objective.penalty is not None:
                 steepest_row += float(np.linalg.eigvalsh(objective.penalty.at(self.theta)[2])[-1]) / surface.rows
@@ -309,13 +306,14 @@ class Descent:
         """A point on a full pass."""
         if self.number == 1 and self.plan.batch is None and self.first is not None:
             self._first_move = _length(self.first.gradient) * _length(theta - self.start)
-        self.theta, self.evaluation = theta, evaluation
+        self.theta, self.evaluation, self.verdict = theta, evaluation, None
         if evaluation.finite and (self.best is None or evaluation.total < self.best[0]):
             self.best = (evaluation.total, theta, evaluation)
 
     def _return_to_best(self) -> None:
         if self.best is not None:
             _, self.theta, self.evaluation = self.best
+            self.verdict = None
 
     def _inside(self, theta: Array) -> Array:
         objective = self.surface.objective

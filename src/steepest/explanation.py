@@ -13,7 +13,10 @@ from .formula.objective import Objective
 from .formula.printing import to_latex, to_text
 from .formula.program import Graph, Program
 from .formula.sympy import tidy, to_sympy
+from .report.text import explanation_text
 from .strategy import Guarantee
+
+LONG = 2_000  # characters of a derivative that are shown
 
 
 class Derivatives(Mapping[Any, Any]):
@@ -63,8 +66,6 @@ class Explanation:
 
     def text(self) -> str:
         """Roles, partial derivatives, structure, rates, program as plain text."""
-        from .report.text import explanation_text
-
         return explanation_text(
             self.formula, self.roles, self.of, self.row_loss, self.partials, self.quadratic, self.rates, self.program
         )
@@ -122,9 +123,6 @@ def explained(
         rates=tuple(rates),
         program=tuple(Program(graph, tuple(program)).lines()),
     )
-
-
-LONG = 2_000  # characters of a derivative that are shown
 
 
 def _shown(graph: Graph, partial: Partial) -> tuple[str, str]:

@@ -14,16 +14,23 @@ import numpy as np
 
 from .data.open import open_source
 from .errors import DataError, FitError
+from .formula.evaluate import Evaluator
 from .formula.grammar import Formula, parse
 from .formula.objective import numbers
 from .formula.printing import to_latex
 from .kernels.surface import Surface
+from .report import plots
+from .report.text import fit_text
 from .strategy import Guarantee
 from .types import Array, Need, Status
 from .uncertainty import quantile
 
 Value = float | Array
 TRACE = ("step", "loss", "gradient_norm", "values")
+SAVED = (  # beside what `as_dict` gives
+    "columns", "missing_start", "dropped_by_column", "reason", "degrees", "notes", "reduce", "batch", "why",
+    "default_limit", "source", "versions",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -50,7 +57,10 @@ class Fit:
     loss: the reduced objective (mean of the row losses by default; of minimize and maximize the function itself);
     total: sum of the weighted row losses + penalty; rss: Σ w·r²; rms: √(rss/N). rows: N used; dropped: left out for a
     null, by column in `dropped_by_column`. passes: readings of all rows; steps: accepted updates; seconds: wall clock.
-    status: converged, stopped, diverged, unidentifiable or interrupted, with the sentence `message`.
+    status: converged, stopped, diverged, unidentifiable or interrupted, with the sentence `message`; default_limit:
+    stopped by no limit of the user's. certificate: the numbers behind the status. method, batch, rate: what ran, and
+    `why`; guarantee: what is proved of a quadratic. missing_start: parameters that began at 1; notes: warnings;
+    degrees: of Student's t for intervals, None for the normal distribution; source: fingerprint of the file.
     """
 
     values: dict[str, Value]
@@ -135,8 +145,6 @@ class Fit:
 
     def plot(self, path: str | os.PathLike[str]) -> str:
         """Draw data, fit and residuals (of minimize: loss by step, where there is a trace) to a PNG or SVG file."""
-        from .report import plots
-
         formula = parse(self.formula)
         if formula.left is None:
             if self.trace is None:
@@ -184,8 +192,6 @@ class Fit:
     # text --------------------------------------------------------------------------------------------------
     def text(self) -> str:
         """The answer as plain text: formula, status, a table of values with errors, what was used."""
-        from .report.text import fit_text
-
         return fit_text(self.as_dict(), self._table(), self._facts())
 
     __str__ = text
@@ -204,7 +210,7 @@ class Fit:
             facts.append(
                 f"{self.dropped:,} row{'s' * (self.dropped != 1)} left out for a missing value (by column: {by})"
             )
-        if self.missing_start and self.missing_start == tuple(n for n in self.values if n in self.missing_start):
+        if self.missing_start:
             facts.append(f"no start was given for {', '.join(self.missing_start)}: began at 1")
         if self.reason and self.values:
             facts.append(f"no errors: {self.reason}")
@@ -212,7 +218,7 @@ class Fit:
 
     def as_dict(self) -> dict[str, Any]:
         """The fields of the JSON object that the command line prints; numbers that are not finite are None."""
-        plain = {
+        return {
             "values": {n: _plain(v) for n, v in self.values.items()},
             "errors": None if self.errors is None else {n: _plain(v) for n, v in self.errors.items()},
             "covariance": None if self.covariance is None else _plain(self.covariance),
@@ -225,31 +231,13 @@ class Fit:
             "status": str(self.status),
             "certificate": {k: _plain(v) for k, v in self.certificate.items()},
         }
-        return plain
 
     def save(self, path: str | os.PathLike[str]) -> str:
         """Write the fit as JSON; `steepest.load` reads it back."""
-        more = (
-            "columns",
-            "missing_start",
-            "dropped_by_column",
-            "reason",
-            "degrees",
-            "notes",
-            "reduce",
-            "batch",
-            "why",
-            "default_limit",
-            "source",
-            "versions",
-        )
-        saved = {"steepest": 1, **self.as_dict(), **{n: getattr(self, n) for n in more}, "rate": _plain(self.rate)}
+        saved = {"steepest": 1, **self.as_dict(), **{n: getattr(self, n) for n in SAVED}, "rate": _plain(self.rate)}
         if self.trace is not None:
             t = self.trace
-            saved["trace"] = {
-                "names": t.names,
-                **{n: _plain(getattr(t, n)) for n in TRACE},
-            }
+            saved["trace"] = {"names": t.names, **{n: _plain(getattr(t, n)) for n in TRACE}}
         target = Path(path)
         partial = target.with_name(target.name + ".part")
         try:
@@ -302,7 +290,7 @@ class Function:
 
     def __call__(self, theta: Array | Sequence[float] | Mapping[str, float]) -> tuple[float, Array]:
         evaluation = self._surface.at(self._theta(theta), Need.GRADIENT)
-        return evaluation.loss, evaluation.gradient * self._surface.objective.sign
+        return evaluation.loss, evaluation.gradient
 
     def value(self, theta: Array | Sequence[float] | Mapping[str, float]) -> float:
         """The loss alone."""
@@ -343,8 +331,6 @@ class Function:
 
 def evaluate_rows(formula: Formula, node: int, data: Any, values: Mapping[str, Value], columns: Sequence[str]) -> Array:
     """A node of a formula for each row of a table, given the parameters by name; NaN where a column is null."""
-    from .formula.evaluate import Evaluator
-
     source = open_source(data).select(list(columns))
     evaluator = Evaluator(formula.graph, [node], columns, {n: n for n in values})
     parts = []

@@ -74,12 +74,15 @@ class Guarantee:
 
 @dataclass(frozen=True)
 class Plan:
-    """What will run: the method, rows of a batch (None = all), why, and what is called out before the first step."""
+    """What will run: the method, rows of a batch (None = all), why, and what is called out before the first step.
+
+    `rate` is that of a first-order method where it is one number; while `open_rate`, it is to come from the curvature.
+    """
 
     method: Method
     batch: int | None
     why: str
-    open_rate: bool = False  # the rate is still to come from the curvature
+    open_rate: bool = False
     warning: str = ""
     rate: float | None = None
 
@@ -91,7 +94,6 @@ def plan(objective: Objective, method: str, batch: int | None, rate: float | str
     name = method.strip()
     if batch is not None and not (is_whole(batch) and batch >= 1):
         raise FitError(f"batch is {batch!r}; give a whole number of rows, or None for all rows")
-    p = objective.layout.size
     if name == "lbfgs":
         raise FitError("the method lbfgs is not built yet; use auto, newton or gd")
     if name in ("auto", *SECOND_ORDER):
@@ -99,26 +101,28 @@ def plan(objective: Objective, method: str, batch: int | None, rate: float | str
             raise FitError(f"method {name} reads all rows at every step; for batch={batch} use sgd, momentum or adam")
         if rate is not None:
             raise FitError(f"method {name} finds its own step; for a learning rate use method='gd'")
-        return _second_order(objective, name, p)
+        return _second_order(objective, name)
     first = first_order(name, rate)
     if first is None:
         known = ", ".join(["auto", *RULES, *SECOND_ORDER])
         raise FitError(f"{name} is not a method; known are {known}, or an update rule such as 'theta = theta - rate*g'")
-    if name.split("(")[0].strip() == "sgd" and batch is None:
+    if first.name == "sgd" and batch is None:
         batch = 1
     rows = "all rows" if batch is None else f"{batch} row{'s' * (batch > 1)} a step"
     return Plan(first, batch, f"{first.name} on {rows}, as asked", rate is None and first.rule.rate is None)
 
 
-def _second_order(objective: Objective, name: str, p: int) -> Plan:
-    if p > MAX_HESSIAN:
+def _second_order(objective: Objective, name: str) -> Plan:
+    """`auto`, `gauss-newton` or `newton`; where there are too many parameters for a Hessian, `auto` is nesterov."""
+    if objective.large:
+        p = objective.layout.size
         if name != "auto":
             raise FitError(
                 f"method {name} forms a matrix of {p} × {p}; above {MAX_HESSIAN:,} parameters use gd or adam"
             )
-        gd = first_order("nesterov", None)
-        assert gd is not None
-        return Plan(gd, None, f"nesterov: {p:,} parameters are too many for a Hessian", True)
+        nesterov = first_order("nesterov", None)
+        assert nesterov is not None
+        return Plan(nesterov, None, f"nesterov: {p:,} parameters are too many for a Hessian", open_rate=True)
     if name == "gauss-newton" and not objective.squares:
         raise FitError("gauss-newton needs residuals: the loss squares or rmse and a formula with =; use newton")
     gauss = objective.squares and name != "newton"
@@ -137,47 +141,59 @@ def settle_rate(
 ) -> Plan:
     """Fill an open rate from the curvature, or call out one that is too large.
 
-    `row_curvature` is that of the steepest row, weight included, where it is known (mini-batches of a quadratic).
+    `guarantee` where a quadratic is convex; `row_curvature` is that of the steepest row with its weight, where it is
+    known (mini-batches of a quadratic); `weight` n, `rows` N. Raises FitError where a rate must be given.
     """
     method = made.method
     if not isinstance(method, FirstOrder):
         return made
-    if made.batch is not None:
-        if not made.open_rate:
-            return replace(made, rate=method.schedule.rate)
-        if row_curvature is None:
-            raise FitError(
-                f"{method.name} on batches needs a rate: rate=0.01, say; it is known by itself only where the loss is "
-                "a quadratic (a model linear in its parameters)"
-            )
-        largest = row_curvature if objective.reduce == "sum" else row_curvature * rows / weight
-        scale = made.batch if objective.reduce == "sum" else 1.0
-        rate = 1.0 / (scale * largest) if largest > 0 else 1.0
-        why = f"{made.why}; rate {rate:.4g} = 1/L of the steepest row" + (" and batch" if scale > 1 else "")
-        return replace(made, method=method.with_rate(rate), why=why, rate=rate, open_rate=False)
     if made.open_rate:
-        if guarantee is None:
-            return replace(
-                made,
-                method=Backtracking(method),
-                why=f"{made.why}; rate by backtracking: tested, not proved",
-                open_rate=False,
-            )
-        rate = guarantee.safe if math.isfinite(guarantee.safe) else 1.0
-        why = (
-            f"{made.why}; rate {rate:.4g} = 1/L, safe: the loss is a quadratic of curvature L = {guarantee.largest:.4g}"
-        )
-        return replace(made, method=method.with_rate(rate), why=why, rate=rate, open_rate=False)
-    rate = method.schedule.at(1, 0)
-    if guarantee is not None and method.rate_limit is not None and not method.schedule.text:
+        if made.batch is None:
+            return _full_rate(made, method, guarantee)
+        return _batch_rate(made, method, made.batch, objective, row_curvature, weight, rows)
+    if method.schedule.text:
+        return made
+    rate, warning = method.schedule.rate, ""
+    if made.batch is None and guarantee is not None and method.rate_limit is not None:
         limit = method.rate_limit / guarantee.largest if guarantee.largest > 0 else math.inf
         if rate > limit:
             warning = (
                 f"the rate {rate:g} is above {limit:.4g}, beyond which {method.name} diverges on this quadratic loss: "
                 f"its curvature is {guarantee.largest:.4g} (reduce={objective.reduce!r}); {guarantee.safe:.4g} is safe"
             )
-            return replace(made, warning=warning, rate=rate)
-    return replace(made, rate=None if method.schedule.text else rate)
+    return replace(made, rate=rate, warning=warning)
+
+
+def _full_rate(made: Plan, method: FirstOrder, guarantee: Guarantee | None) -> Plan:
+    """On all rows: 1/L where it is proved, else by trial."""
+    if guarantee is None:
+        why = f"{made.why}; rate by backtracking: tested, not proved"
+        return replace(made, method=Backtracking(method), why=why, open_rate=False)
+    rate = guarantee.safe if math.isfinite(guarantee.safe) else 1.0
+    why = f"{made.why}; rate {rate:.4g} = 1/L, safe: the loss is a quadratic of curvature L = {guarantee.largest:.4g}"
+    return replace(made, method=method.with_rate(rate), why=why, rate=rate, open_rate=False)
+
+
+def _batch_rate(
+    made: Plan,
+    method: FirstOrder,
+    batch: int,
+    objective: Objective,
+    row_curvature: float | None,
+    weight: float,
+    rows: int,
+) -> Plan:
+    """On batches: 1/L of the steepest row, whose share of the mean is N/n. Raises FitError where that is not known."""
+    if row_curvature is None:
+        raise FitError(
+            f"{method.name} on batches needs a rate: rate=0.01, say; it is known by itself only for squares of a model "
+            "that is linear in its parameters"
+        )
+    of_sum = objective.reduce == "sum"
+    largest = batch * row_curvature if of_sum else row_curvature * rows / weight
+    rate = 1.0 / largest if largest > 0 else 1.0
+    why = f"{made.why}; rate {rate:.4g} = 1/L of the steepest row" + (" and batch" if of_sum and batch > 1 else "")
+    return replace(made, method=method.with_rate(rate), why=why, rate=rate, open_rate=False)
 
 
 def guaranteed(objective: Objective, surface: Surface) -> tuple[dict[str, Guarantee], tuple[str, ...]]:

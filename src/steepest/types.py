@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
+
+from .errors import FitError
 
 Array = NDArray[np.float64]
 
@@ -63,9 +65,10 @@ class Total:
 class Evaluation:
     """One evaluation of the objective.
 
-    `total` = T = S + penalty, `sum` = S; `slope` (p,) and `curvature` (p, p) are the derivatives of T where asked for
-    (JᵀWJ + ∂²penalty for Need.NORMAL, which is `gauss`; the exact Hessian for Need.HESSIAN). `loss` and `gradient` are
-    those of the reduced objective that rates, traces and stops speak of.
+    `total` = T = S + penalty, `sum` = S, `rows` = N, `weight` = n. `slope` (p,), empty where it was not asked for, and
+    `curvature` (p, p) are the derivatives of T: the exact Hessian for Need.HESSIAN, JᵀWJ + ∂²penalty for Need.NORMAL;
+    the latter is `gauss`, for residual losses with both. `loss` and `gradient` (p,) are those of the reduced objective
+    that rates, traces and stops speak of. `bad` is the first global row that is not finite.
     """
 
     total: float
@@ -79,28 +82,6 @@ class Evaluation:
     weight: float
     bad: int | None = None
     factor: Array | None = None  # R of the QR of [√W J, √W r], where the Gram matrix has too few digits
-
-    @staticmethod
-    def make(
-        reduce: str,
-        sign: float,
-        t: float,
-        s: float,
-        slope: Array | None,
-        curvature: Array | None,
-        gauss: Array | None,
-        total: Total,
-    ) -> Evaluation:
-        """T and its derivatives -> the reduced objective: T, T/n or √(2T/n)."""
-        slope = np.zeros(0) if slope is None else slope
-        n = total.weight
-        if reduce == "rmse":
-            loss = float(np.sqrt(2.0 * t / n)) if t >= 0 else float("nan")
-            gradient = slope / (n * loss) if loss > 0 else np.zeros_like(slope)
-        else:
-            scale = 1.0 if reduce == "sum" else 1.0 / n
-            loss, gradient = t * scale, slope * scale
-        return Evaluation(t, s, slope, curvature, gauss, sign * loss, gradient, total.rows, n, total.bad)
 
     @property
     def finite(self) -> bool:
@@ -127,19 +108,12 @@ class Stop:
     loss: float | None = None
 
     def __post_init__(self) -> None:
-        from .errors import FitError
-
         for name in ("gradient", "steps", "passes", "seconds", "loss"):
             value = getattr(self, name)
             if value is not None and not (is_number(value) and (value >= 0 or (name == "loss" and value == value))):
                 raise FitError(f"Stop({name}={value!r}): give a number" + " that is not negative" * (name != "loss"))
-        if self.steps is not None and int(self.steps) != self.steps:
+        if self.steps is not None and self.steps % 1 != 0:
             raise FitError(f"Stop(steps={self.steps!r}): give a whole number")
-
-    @property
-    def empty(self) -> bool:
-        """Whether nothing was asked for."""
-        return self == Stop()
 
 
 @dataclass(frozen=True)
@@ -147,7 +121,8 @@ class Step:
     """One point of a descent: Step 0 is the start, Step k the point after k updates.
 
     `theta` (p,), `loss` and `gradient_norm` of the reduced objective (of the batch, for mini-batches); `passes` are
-    readings of all rows so far; `status` is "running" until the last one.
+    readings of all rows so far; `names` are flat: `B[0]`, `B[1]` for a vector B. `status` is "running" until the last
+    one, which carries the sentence `message`.
     """
 
     number: int
@@ -157,14 +132,10 @@ class Step:
     passes: float
     status: Status
     names: tuple[str, ...]
+    unpack: Callable[[Array], dict[str, float | Array]] = field(repr=False, compare=False)
     message: str = ""
-    unpack: Callable[[Array], dict[str, float | Array]] | None = None
 
     @property
     def values(self) -> dict[str, float | Array]:
-        """theta by name."""
-        return (
-            dict(zip(self.names, map(float, self.theta), strict=True))
-            if self.unpack is None
-            else self.unpack(self.theta)
-        )
+        """theta by name: a float for a scalar, an array for a vector."""
+        return self.unpack(self.theta)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from .errors import FitError
 from .formula.objective import Objective
 from .types import Array
@@ -23,40 +21,51 @@ class Uncertainty:
     degrees: int | None = None
 
 
+def check_errors(errors: str) -> None:
+    """Refuse, before anything runs, a kind of errors that is not known. Raises FitError."""
+    if errors == "sandwich":
+        raise FitError("errors='sandwich' is not built yet; use auto or hessian")
+    if errors not in ("auto", "hessian"):
+        raise FitError(f"errors={errors!r}; known are auto and hessian")
+
+
 def uncertainty(
-    objective: Objective, inverse: Array | None, held: bool, rss: float | None, rows: int, errors: str = "auto"
+    objective: Objective,
+    inverse: Array | None,
+    exact: Array | None,
+    held: bool,
+    rss: float | None,
+    rows: int,
+    errors: str = "auto",
 ) -> Uncertainty:
     """Squares: s²·(JᵀWJ)⁻¹, s² = Σ w·r²/(N - p) (1 with known sigma). A formula without `=`: inverse Hessian of S.
 
-    `inverse` is that of the curvature of T at a certified minimum (None: singular), `held` whether a bound holds a
-    parameter, `rss` = Σ w·r². `errors`: "auto", or "hessian" for the inverse Hessian of T whatever the loss.
+    `inverse` (p, p) of the curvature JᵀWJ + ∂²penalty of squares, and `exact` of the exact Hessian of T, at a certified
+    minimum (None: singular); `held`: a bound holds a parameter; `rss` = Σ w·r²; `rows` = N. `errors`: "auto", or
+    "hessian" for the exact Hessian whatever the loss, times s² for squares.
     """
-    if errors not in ("auto", "hessian", "sandwich"):
-        raise FitError(f"errors={errors!r}; known are auto and hessian")
-    if errors == "sandwich":
-        raise FitError("errors='sandwich' is not built yet; use auto or hessian")
     p = objective.layout.size
     if p == 0:
         return Uncertainty(None, "nothing is free")
     if not objective.columns:
         return Uncertainty(None, "a function has a minimum, not an estimate")
-    if inverse is None:
+    if inverse is None or exact is None:
         return Uncertainty(None, "the Hessian is singular")
     if held:
         return Uncertainty(None, "a parameter stands at its bound, where errors by curvature do not hold")
-    if objective.penalty is not None and errors == "auto":
+    asked = errors == "hessian"
+    if objective.penalty is not None and not asked:
         return Uncertainty(None, "with a penalty the estimate is biased on purpose; ask with errors='hessian'")
-    if errors == "hessian" and not objective.squares:
-        return Uncertainty(inverse)
-    if objective.squares:
-        if objective.known_sigma:
-            return Uncertainty(inverse)
-        if rows <= p or rss is None:
-            return Uncertainty(None, f"{rows} rows for {p} parameters leave nothing to estimate the noise from")
-        return Uncertainty(inverse * (rss / (rows - p)), degrees=rows - p)
-    if objective.formula.left is None and objective.columns:
-        return Uncertainty(inverse)
-    return Uncertainty(None, "this loss is no likelihood that is known; ask with errors='hessian'")
+    if not objective.squares:
+        if objective.formula.left is None or asked:
+            return Uncertainty(exact)
+        return Uncertainty(None, "this loss is no likelihood that is known; ask with errors='hessian'")
+    chosen = exact if asked else inverse
+    if objective.known_sigma:
+        return Uncertainty(chosen)
+    if rows <= p or rss is None:
+        return Uncertainty(None, f"{rows} rows for {p} parameters leave nothing to estimate the noise from")
+    return Uncertainty(chosen * (rss / (rows - p)), degrees=rows - p)
 
 
 def quantile(level: float, degrees: int | None) -> float:
@@ -67,8 +76,3 @@ def quantile(level: float, degrees: int | None) -> float:
 
     upper = 0.5 + level / 2.0
     return float(special.ndtri(upper) if degrees is None else special.stdtrit(degrees, upper))
-
-
-def standard_errors(covariance: Array | None) -> Array | None:
-    """√ of the diagonal."""
-    return None if covariance is None else np.sqrt(np.diag(covariance))

@@ -14,30 +14,33 @@ import numpy as np
 
 from .formula.objective import MAX_HESSIAN, Objective
 from .kernels.surface import Surface
-from .methods.trust_region import Mask, Spectrum, held, restrict, spectrum
+from .methods.trust_region import Mask, Spectrum, held, restrict, spectrum, unit_scale
 from .types import Array, Evaluation, Need, Status
 
 U = float(np.finfo(float).eps)
-SADDLE = "the gradient is zero but the point is a saddle or a maximum: start elsewhere"
+NO_CERTIFICATE: dict[str, Any] = {
+    "gradient_norm": None, "hessian_min_eigenvalue": None, "hessian_condition": None, "expected_gap": None,
+    "convex": None, "why": "not judged",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """`status` is converged, unidentifiable or stopped; `sentence` says what holds; `certificate` the numbers."""
+    """`status` is converged, unidentifiable or stopped; `sentence` says what holds; `certificate` the numbers.
+
+    `inverse` (p, p) of the curvature that the gap uses (JᵀWJ + ∂²penalty for residual losses), `exact` of the exact
+    Hessian of T: zero at what a bound holds, None where there is no certified minimum or the matrix is singular.
+    """
 
     status: Status
     sentence: str
-    certificate: dict[str, Any] = field(default_factory=dict)
-    inverse: Array | None = None  # H⁻¹ on the free parameters, zero elsewhere; None where it does not exist
+    certificate: dict[str, Any] = field(default_factory=NO_CERTIFICATE.copy)
+    inverse: Array | None = None
+    exact: Array | None = None
     held: bool = False  # a bound holds a parameter
     near: bool = False  # the gap test holds
     largest: float = 0.0  # eigenvalue of the curvature of T
     step: Array | None = None  # the Newton step of all parameters, zero where a bound holds one
-
-    @property
-    def converged(self) -> bool:
-        """Whether the minimum is certified."""
-        return self.status is Status.CONVERGED
 
 
 def judge(
@@ -53,7 +56,7 @@ def judge(
         return Verdict(
             Status.CONVERGED,
             "nothing is free: the formula was computed",
-            {"convex": True, "why": "no parameter is free"},
+            {**NO_CERTIFICATE, "convex": True, "why": "no parameter is free"},
         )
     if p > MAX_HESSIAN:
         return Verdict(Status.STOPPED, f"minimum not certified: no Hessian is formed above {MAX_HESSIAN:,} parameters")
@@ -65,26 +68,21 @@ def judge(
     fixed = held(theta, evaluation.slope, objective.lower, objective.upper)
     free = ~fixed
     if not free.any():
-        certificate = {"gradient_norm": 0.0, **_convex(objective, None)}
-        return Verdict(
-            Status.CONVERGED,
-            "every parameter is held at a bound, pushed there by the gradient",
-            certificate,
-            held=True,
-            near=True,
-        )
-    return _Judge(surface, objective, theta, start, evaluation, free).verdict(certify)
+        assert evaluation.curvature is not None
+        certificate = {**NO_CERTIFICATE, "gradient_norm": 0.0, "expected_gap": 0.0}
+        certificate |= _convexity(objective, evaluation.curvature)
+        sentence = "every parameter is held at a bound, pushed there by the gradient"
+        return Verdict(Status.CONVERGED, sentence, certificate, held=True, near=True)
+    return _Judge(surface, theta, start, evaluation, free).verdict(certify)
 
 
 class _Judge:
     """One judgement: the numbers that the tests share."""
 
-    def __init__(
-        self, surface: Surface, objective: Objective, theta: Array, start: Array, evaluation: Evaluation, free: Mask
-    ) -> None:
-        self.surface, self.objective, self.theta = surface, objective, theta
+    def __init__(self, surface: Surface, theta: Array, start: Array, evaluation: Evaluation, free: Mask) -> None:
+        self.surface, self.objective, self.theta = surface, surface.objective, theta
         self.evaluation, self.free = evaluation, free
-        curvature = evaluation.gauss if objective.squares else evaluation.curvature
+        curvature = evaluation.gauss if self.objective.squares else evaluation.curvature
         assert curvature is not None
         factor = restrict(evaluation.factor, free)
         self.parts: Spectrum = spectrum(curvature[np.ix_(free, free)], evaluation.slope[free], factor)
@@ -96,26 +94,26 @@ class _Judge:
         self.step = self.parts.step(~self.singular)
         with np.errstate(divide="ignore", invalid="ignore"):
             falls = np.where(self.singular, 0.0, self.parts.slope**2 / values)
+            # R⁻¹ of the curvature RᵀR of the free parameters
+            self.root: Array = self.parts.vectors / np.sqrt(values) / self.parts.scale[:, None]
         self.gap = 0.5 * float(np.sum(falls))
         self.size = np.maximum(np.abs(theta), np.abs(theta - start))[free]
         self.size[self.size == 0] = 1.0
         self.largest = float(np.linalg.eigvalsh(curvature)[-1])
-
-    def verdict(self, certify: bool) -> Verdict:
-        near = self._near()
-        weakest = float(self.parts.values[0])
-        sizes = np.abs(self.parts.values)
-        certificate: dict[str, Any] = {
+        self.certificate: dict[str, Any] = {
             "gradient_norm": self._scaled_gradient(),
             "hessian_min_eigenvalue": None,
-            "hessian_condition": float(sizes.max() / max(float(sizes.min()), 1e-300)),
+            "hessian_condition": float(largest / max(float(values.min()), 1e-300)),
             "expected_gap": self._reduced_gap(),
+            **_convexity(self.objective, curvature),
         }
+
+    def verdict(self, certify: bool) -> Verdict:
+        """The gap test, and once it holds and the answer matters, what kind of point it is."""
+        near = self._near()
         if not near or not certify:
-            return self._say(Status.STOPPED, "the minimum is not reached", certificate, near)
-        if self.objective.squares:
-            return self._residual(certificate)
-        return self._general(certificate, weakest)
+            return self._say(Status.STOPPED, "the minimum is not reached", near=near)
+        return self._residual() if self.objective.squares else self._general()
 
     def _near(self) -> bool:
         """The gap test."""
@@ -129,7 +127,7 @@ class _Judge:
         if rows > p:
             noise = 1.0 if self.objective.known_sigma else max(0.0, rss - 2.0 * self.gap) / (rows - p)
             s, typical = noise**0.5, (signal / rows) ** 0.5
-            if self.objective.known_sigma or s > 1e3 * U * typical:
+            if s > 1e3 * U * typical:
                 return bool(np.sqrt(2.0 * self.gap / p) <= max(1e-6 * s, 8.0 * U * typical))
         return self.gap <= U * (rss * signal) ** 0.5 + U**2 * signal or small_steps
 
@@ -140,66 +138,64 @@ class _Judge:
         scale = np.sqrt(2.0 * abs(self.evaluation.total)) if self.objective.squares else abs(self.evaluation.total)
         return bool(np.all(np.abs(self.parts.slope[self.singular]) <= 1e-8 * max(1.0, float(scale))))
 
-    def _residual(self, certificate: dict[str, Any]) -> Verdict:
+    def _residual(self) -> Verdict:
         """A residual loss near a stationary point: is it a minimum, and do the data determine it?"""
         if self.singular.any():
-            return self._say(Status.UNIDENTIFIABLE, self._combination(), certificate, True)
-        exact = self.surface.at(self.theta, Need.HESSIAN)
-        assert exact.curvature is not None and exact.gauss is not None
-        root = self.parts.vectors / np.sqrt(np.abs(self.parts.values)) / self.parts.scale[:, None]
-        lowest = float(np.linalg.eigvalsh(root.T @ exact.curvature[np.ix_(self.free, self.free)] @ root)[0])
+            return self._say(Status.UNIDENTIFIABLE, self._combination())
+        evaluation = self.surface.at(self.theta, Need.HESSIAN)
+        assert evaluation.curvature is not None and evaluation.gauss is not None
+        free = np.ix_(self.free, self.free)
         if (self.parts.values > 0).all():  # I + R⁻ᵀ(Σ w·r·∂²r)R⁻¹, without the rounding of RᵀR
-            lacking = (exact.curvature - exact.gauss)[np.ix_(self.free, self.free)]
-            lowest = 1.0 + float(np.linalg.eigvalsh(root.T @ lacking @ root)[0])
-        certificate["hessian_min_eigenvalue"] = lowest
-        if not lowest > 0:
-            return self._say(Status.STOPPED, SADDLE, certificate, True)
-        return self._say(Status.CONVERGED, self._kind(), certificate, True)
+            values, vectors = np.linalg.eigh(self.root.T @ (evaluation.curvature - evaluation.gauss)[free] @ self.root)
+            values = 1.0 + values
+        else:
+            values, vectors = np.linalg.eigh(self.root.T @ evaluation.curvature[free] @ self.root)
+        self.certificate["hessian_min_eigenvalue"] = float(values[0])
+        if not values[0] > 0:
+            return self._say(Status.STOPPED, self._saddle())
+        exact_root = self.root @ vectors / np.sqrt(values)
+        return self._say(Status.CONVERGED, self._kind(), exact_root)
 
-    def _general(self, certificate: dict[str, Any], weakest: float) -> Verdict:
+    def _general(self) -> Verdict:
         """A function or a likelihood near a stationary point."""
-        certificate["hessian_min_eigenvalue"] = weakest
+        weakest = float(self.parts.values[0])
+        self.certificate["hessian_min_eigenvalue"] = weakest
         if self.objective.kinks - {"where"}:  # where may well be smooth, as in Huber's loss
-            return self._say(Status.STOPPED, "the loss is not smooth: the minimum is not certified", certificate, True)
+            return self._say(Status.STOPPED, "the loss is not smooth: the minimum is not certified")
         if weakest < 0 and not self.singular[0]:
-            return self._say(Status.STOPPED, SADDLE, certificate, True)
-        lower = self._lower_nearby()
-        if lower:
-            return self._say(
-                Status.STOPPED,
-                "the gradient is zero but a lower point lies beside it: start elsewhere",
-                certificate,
-                True,
-            )
+            return self._say(Status.STOPPED, self._saddle())
+        if self._lower_nearby():
+            return self._say(Status.STOPPED, "the gradient is zero but a lower point lies beside it: start elsewhere")
         if self.singular.any():
             if self.objective.columns:
-                return self._say(Status.UNIDENTIFIABLE, self._combination(), certificate, True)
-            return self._say(
-                Status.CONVERGED, "flat to second order: nothing lower was found beside it", certificate, True
-            )
-        return self._say(Status.CONVERGED, self._kind(), certificate, True)
+                return self._say(Status.UNIDENTIFIABLE, self._combination())
+            return self._say(Status.CONVERGED, "flat to second order: nothing lower was found beside it")
+        return self._say(Status.CONVERGED, self._kind(), self.root)
 
     def _lower_nearby(self) -> bool:
         """Whether θ ± 1e-3·d along the weakest eigenvector is lower."""
         direction = np.zeros_like(self.theta)
         direction[self.free] = self.parts.vectors[:, 0] / self.parts.scale
-        sizes = np.zeros_like(self.theta)
-        sizes[self.free] = self.size
         peak = float(np.max(np.abs(direction[self.free]) / self.size))
         move = 1e-3 * direction / peak if peak > 0 else direction
         here = self.evaluation.total
         for sign in (1.0, -1.0):
-            there = self.surface.at(
-                np.clip(self.theta + sign * move, self.objective.lower, self.objective.upper), Need.VALUE
-            ).total
+            beside = np.clip(self.theta + sign * move, self.objective.lower, self.objective.upper)
+            there = self.surface.at(beside, Need.VALUE).total
             if there < here - 4.0 * U * abs(here):
                 return True
         return False
 
     def _kind(self) -> str:
-        if self.objective.quadratic:
-            return "the minimum: the loss is a convex quadratic"
-        return "a local minimum; that no other is lower is not proved"
+        upward = self.objective.sign < 0
+        if self.certificate["convex"]:
+            return "the maximum: a concave quadratic" if upward else "the minimum: the loss is a convex quadratic"
+        best, better = ("maximum", "higher") if upward else ("minimum", "lower")
+        return f"a local {best}; that no other is {better} is not proved"
+
+    def _saddle(self) -> str:
+        worst = "minimum" if self.objective.sign < 0 else "maximum"
+        return f"the gradient is zero but the point is a saddle or a {worst}: start elsewhere"
 
     def _combination(self) -> str:
         """Which parameters the data cannot tell apart, from the singular directions."""
@@ -235,21 +231,31 @@ class _Judge:
             return self.gap / self.evaluation.weight
         return self.gap / max(self.evaluation.weight * self.evaluation.loss, 1e-300)
 
-    def _say(self, status: Status, sentence: str, certificate: dict[str, Any], near: bool) -> Verdict:
-        certificate = {**certificate, **_convex(self.objective, certificate["hessian_min_eigenvalue"])}
-        inverse = None
-        if status is Status.CONVERGED and not self.singular.any():
-            root = self.parts.vectors / np.sqrt(np.abs(self.parts.values)) / self.parts.scale[:, None]
-            inverse = np.zeros((len(self.theta), len(self.theta)))
-            inverse[np.ix_(self.free, self.free)] = root @ root.T
+    def _say(self, status: Status, sentence: str, exact_root: Array | None = None, *, near: bool = True) -> Verdict:
+        """The verdict. `exact_root`, where the minimum is certified: R⁻¹ of the exact Hessian RᵀR."""
         step = np.zeros_like(self.theta)
         step[self.free] = self.step
-        return Verdict(status, sentence, certificate, inverse, not self.free.all(), near, self.largest, step)
+        inverse = exact = None
+        if exact_root is not None:
+            inverse, exact = self._inverse(self.root), self._inverse(exact_root)
+        return Verdict(
+            status, sentence, self.certificate, inverse, exact, not self.free.all(), near, self.largest, step
+        )
+
+    def _inverse(self, root: Array) -> Array:
+        inverse = np.zeros((len(self.theta), len(self.theta)))
+        inverse[np.ix_(self.free, self.free)] = root @ root.T
+        return inverse
 
 
-def _convex(objective: Objective, lowest: float | None) -> dict[str, Any]:
-    if objective.quadratic and objective.squares and objective.penalty is None:
+def _convexity(objective: Objective, curvature: Array) -> dict[str, Any]:
+    """What is proved of T everywhere, also where a bound holds a parameter: a quadratic has one Hessian."""
+    if not objective.quadratic:
+        return {"convex": None, "why": "not proved"}
+    if objective.squares and objective.penalty is None:
         return {"convex": True, "why": "squares of a model that is linear in its parameters"}
-    if objective.quadratic and lowest is not None:
-        return {"convex": bool(lowest > 0), "why": "the Hessian is constant"}
-    return {"convex": None, "why": "not proved"}
+    scale = unit_scale(curvature)
+    values = np.linalg.eigvalsh(curvature / np.outer(scale, scale))
+    if abs(values[0]) <= len(values) * U * float(np.abs(values).max()):
+        return {"convex": None, "why": "the Hessian is constant, and its smallest eigenvalue is zero to rounding"}
+    return {"convex": bool(values[0] > 0), "why": "the Hessian is constant"}

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from steepest.data.columns import Column, read_column
-from steepest.data.source import UNIT, ColumnType, Source, Unselected, check_names, even_units, label, repeats
-from steepest.errors import DataError
+from ..errors import DataError
+from .columns import Column, read_column
+from .source import UNIT, ColumnType, Source, Unselected, check_names, even_units, label, repeats
 
 
 class Table:
@@ -88,7 +88,7 @@ def _column(value: Any) -> Column:
     arrow = hasattr(value, "__arrow_c_stream__") or hasattr(value, "__arrow_c_array__")
     if not arrow or isinstance(getattr(value, "dtype", None), np.dtype):  # where NumPy holds the values, so do we
         return read_column(value)
-    from steepest.data.arrow import import_column
+    from .arrow import import_column
 
     return import_column(value)
 
@@ -96,7 +96,7 @@ def _column(value: Any) -> Column:
 def _arrow_columns(data: Any) -> list[tuple[str, Column]]:
     import pyarrow as pa
 
-    from steepest.data.arrow import chunked_column
+    from .arrow import chunked_column
 
     try:
         table = pa.table(data)

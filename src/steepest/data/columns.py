@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from steepest.data.source import ColumnType
-from steepest.errors import DataError
+from ..errors import DataError
+from .source import ColumnType
 
 _KINDS = dict.fromkeys("fiub", "number") | dict.fromkeys("SUT", "text") | dict.fromkeys("Mm", "time") | {"c": "complex"}
 

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from steepest.data.arrays import Table
-from steepest.data.source import ColumnType, Source, Unselected, check_names, fingerprint, repeats
-from steepest.errors import DataError
+from ..errors import DataError
+from .arrays import Table
+from .source import ColumnType, Source, Unselected, check_names, fingerprint, repeats
 
 _NULLS = ("", "NA", "NaN", "nan", "null")
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?(?:inf|infinity|nan)", re.ASCII | re.IGNORECASE)
@@ -62,7 +62,7 @@ class CsvSource(Unselected):
         import pyarrow as pa
         import pyarrow.csv as pc
 
-        from steepest.data.arrow import to_float64
+        from .arrow import to_float64
 
         wanted = {str(place): pa.float64() for place in places.values()} or {"0": pa.string()}  # "0" counts the rows
         try:

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from steepest.data.arrays import ArraySource
-from steepest.data.csv import CsvSource
-from steepest.data.parquet import ParquetSource
-from steepest.data.source import Source
-from steepest.errors import DataError
+from ..errors import DataError
+from .arrays import ArraySource
+from .csv import CsvSource
+from .parquet import ParquetSource
+from .source import Source
 
 _FILES: Mapping[str, Callable[[Path], Source]] = {".csv": CsvSource, ".parquet": ParquetSource}
 _LATER = "give one .csv or .parquet file, a frame or a dict of arrays"

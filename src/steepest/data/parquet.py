@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from steepest.data.source import ColumnType, Source, check_names, fingerprint, label, repeats
-from steepest.errors import DataError
+from ..errors import DataError
+from .source import ColumnType, Source, check_names, fingerprint, label, repeats
 
 CACHE = 1 << 30
 """Bytes: used columns that take less, decoded, stay in memory after the first pass. The answer never depends on it."""
@@ -26,7 +26,7 @@ class ParquetSource:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        from steepest.data.arrow import column_type
+        from .arrow import column_type
 
         self.name = path.name
         self.fingerprint = fingerprint(path)
@@ -73,7 +73,7 @@ class ParquetSource:
     def _decode(self, unit: int, *names: str) -> dict[str, NDArray[np.float64]]:
         import pyarrow as pa
 
-        from steepest.data.arrow import chunked_column
+        from .arrow import chunked_column
 
         if not names:
             return {}

@@ -9,9 +9,9 @@ from itertools import accumulate
 import numpy as np
 from numpy.typing import NDArray
 
-from steepest.data.order import WINDOW, unit_order, window_permutation
-from steepest.data.source import Block, Source, blocks, cut, recut
-from steepest.errors import DataError
+from ..errors import DataError
+from .order import WINDOW, unit_order, window_permutation
+from .source import Block, Source, blocks, cut, recut
 
 
 @dataclass

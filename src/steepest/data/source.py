@@ -11,7 +11,7 @@ from typing import Any, NoReturn, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from steepest.errors import DataError
+from ..errors import DataError
 
 TILE = 4_096
 """Rows of a tile. Tiles are counted from row 0 and totals are added tile by tile: the same bits for any file layout."""

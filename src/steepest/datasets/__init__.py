@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from steepest.errors import DataError
+from ..errors import DataError
 
 
 def path(name: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -48,68 +48,80 @@ def bind(
         _check_dict(what, option)
     given = {**(start or {}), **(bounds or {}), **(fixed or {})}
     _check_given(given, columns, parameters)
+    for name in parameters:
+        if name not in formula.names:
+            raise FitError(unknown("parameters", name, list(formula.names)))
     names = [n for n in formula.names if n not in columns or n in parameters]
-    _check_roles(formula, names, columns, given, parameters, schema is not None)
-    sides = list(formula.outputs)
-    widths = _widths(formula, graph, columns, parameters)
+    rowwise = {name: width for name, width in columns.items() if name not in parameters}
+    condition = None if where is None else _extra(graph, where, "where", rowwise, condition=True)
+    deviation = None if sigma is None else _deviation(graph, sigma, rowwise)
+    weight = None if weights is None else _extra(graph, weights, "weights", rowwise)
+    if deviation is not None:
+        precision = graph.apply("**", deviation, graph.number(-2))
+        weight = precision if weight is None else times(graph, weight, precision)
 
-    for name, value in (fixed or {}).items():
-        if isinstance(value, str):
-            raise FitError(f"fixed {{{name!r}: {value!r}}}: a tie to other parameters is not built yet; give a number")
-    numbers_fixed = {
-        name: numbers(value, f"fixed value of {name}", widths.get(name)) for name, value in (fixed or {}).items()
-    }
-    for name in numbers_fixed:
-        if name not in names:
-            raise FitError(unknown("fixed", name, names))
-        if widths.get(name):
-            raise FitError(f"fixing the vector parameter {name} is not built yet; leave its columns out")
-    replace = {graph.name(n): graph.number(float(np.asarray(v)[0])) for n, v in numbers_fixed.items()}
-    sides = graph.substitute(sides, replace) if replace else sides
-    free = [n for n in names if n not in numbers_fixed]
+    unused = [c for c in columns if c not in formula.names and c not in graph.names(_present(weight, condition))]
+    _check_roles(formula, names, unused, {*given, *parameters})
+    widths = _widths(formula, graph, rowwise)
+    held = _fixed(fixed or {}, names, widths)
+    free = [n for n in names if n not in held]
     layout = Layout(tuple(free), tuple(widths.get(n) for n in free))
     if len(set(layout.flat)) != layout.size:
         raise FitError("two parameters have the same name once vectors are written out")
 
+    replace = {graph.name(n): graph.number(v) for n, v in held.items()}
+    sides = graph.substitute(formula.outputs, replace) if replace else list(formula.outputs)
     left = prediction = residual = None
     if formula.left is None:
-        row_loss = sides[0]
-        if maximise:
-            row_loss = graph.apply("neg", row_loss)
+        if loss is not None and loss.name != "squares":
+            raise formula.error(
+                "a formula without = is the loss of a row itself", mend="leave loss out, or write y = ..."
+            )
+        row_loss = graph.apply("neg", sides[0]) if maximise else sides[0]
     else:
         if loss is None:
             raise formula.error("minimize takes a function, not an equation", mend="leave out the left side and =")
         left, prediction = sides
-        if graph.depends([left], free):
-            name = next(n for n in graph.names([left]) if n in free)
-            raise formula.error(
-                f"{name} on the left side is no column",
-                name,
-                "the left side is an expression of columns; write unknowns on the right"
-                + (f" (the columns are {listed(columns)})" if columns else ""),
-            )
-        residual = graph.apply("-", left, prediction)
-        row_loss = _row_loss(graph, loss, left, prediction, residual)
-        if not loss.residual:
-            residual = None
+        _check_left(formula, left, free, columns)
+        difference = graph.apply("-", left, prediction)
+        row_loss = _row_loss(graph, loss, left, prediction, difference)
+        residual = difference if loss.residual else None
 
-    deviation = None if sigma is None else _deviation(graph, sigma, columns)
-    weight = None if weights is None else _extra(graph, weights, "weights", columns)
-    if deviation is not None:
-        precision = graph.apply("**", deviation, graph.number(-2))
-        weight = precision if weight is None else times(graph, weight, precision)
-    condition = _extra(graph, where, "where", columns, condition=True) if where is not None else None
-    nodes = [n for n in (*sides, weight, condition) if n is not None]
-    used = tuple(n for n in graph.names(nodes) if n in columns and n not in parameters)
+    used = tuple(n for n in graph.names(_present(*sides, weight, condition)) if n in rowwise)
     if schema is not None and not used:
         raise formula.error("the formula holds no column of the data", mend=f"the columns are {listed(columns)}")
-    lower, upper = _bounds(bounds, layout, numbers_fixed)
+    lower, upper = _bounds(bounds, layout, held)
     return Objective(
-        formula, loss, graph, layout, used, row_loss, left, prediction, residual, weight,
-        None if penalty is None else _penalty(penalty, layout, numbers_fixed, columns), condition, lower, upper,
-        {n: float(np.asarray(v)[0]) for n, v in numbers_fixed.items()}, reduce, -1.0 if maximise else 1.0,
-        deviation,
+        formula=formula, graph=graph, layout=layout, columns=used, loss=row_loss, left=left, prediction=prediction,
+        residual=residual, weight=weight, sigma=deviation, condition=condition,
+        penalty=None if penalty is None else _penalty(penalty, layout, held, columns), lower=lower, upper=upper,
+        fixed=held, reduce=reduce, sign=-1.0 if maximise else 1.0,
     )  # fmt: skip
+
+
+def _fixed(fixed: Mapping[str, object], names: Sequence[str], widths: Mapping[str, int | None]) -> dict[str, float]:
+    """The numbers that parameters are held at."""
+    for name, value in fixed.items():
+        if isinstance(value, str):
+            raise FitError(f"fixed {{{name!r}: {value!r}}}: a tie to other parameters is not built yet; give a number")
+    held = {name: numbers(value, f"fixed value of {name}", widths.get(name)) for name, value in fixed.items()}
+    for name in held:
+        if name not in names:
+            raise FitError(unknown("fixed", name, names))
+        if widths.get(name):
+            raise FitError(f"fixing the vector parameter {name} is not built yet; leave its columns out")
+    return {name: float(value[0]) for name, value in held.items()}
+
+
+def _check_left(formula: Formula, left: int, free: Sequence[str], columns: Mapping[str, object]) -> None:
+    if formula.graph.depends([left], free):
+        name = next(n for n in formula.graph.names([left]) if n in free)
+        raise formula.error(
+            f"{name} on the left side is no column",
+            name,
+            "the left side is an expression of columns; write unknowns on the right"
+            + (f" (the columns are {listed(columns)})" if columns else ""),
+        )
 
 
 def _row_loss(graph: Graph, loss: Loss, left: int, prediction: int, residual: int) -> int:
@@ -117,6 +129,10 @@ def _row_loss(graph: Graph, loss: Loss, left: int, prediction: int, residual: in
         return times(graph, graph.number(0.5), graph.apply("**", residual, graph.number(2)))
     formula = loss.formula()
     return graph.copy_from(formula.graph, [formula.right], {"y": left, "prediction": prediction})[0]
+
+
+def _present(*nodes: int | None) -> list[int]:
+    return [node for node in nodes if node is not None]
 
 
 def _check_dict(what: str, option: object) -> None:
@@ -133,35 +149,24 @@ def _check_given(given: Mapping[str, object], columns: Mapping[str, object], par
             )
 
 
-def _check_roles(
-    formula: Formula,
-    names: Sequence[str],
-    columns: Mapping[str, object],
-    given: Mapping[str, object],
-    parameters: Sequence[str],
-    data: bool,
-) -> None:
-    """Refuse a parameter that looks like a misspelt column, a Euler's e, a name that does not occur."""
-    for name in parameters:
-        if name not in formula.names:
-            raise FitError(unknown("parameters", name, list(formula.names)))
-    known = {*given, *parameters}
+def _check_roles(formula: Formula, names: Sequence[str], unused: Sequence[str], known: Collection[str]) -> None:
+    """Refuse a parameter that looks like a function, like a misspelt column among the unused ones, or like Euler's e.
+
+    `known` are the names that the user has called parameters.
+    """
     for name in names:
         if name not in known and (name in ALIASES or name in callable_names()):
             mend = f"write {name}(...), or give it a start if it is a parameter"
             raise formula.error(f"{name} is a function without its argument", name, mend)
-    if data:
-        unused = [c for c in columns if c not in formula.names]
-        for name in names:
-            near = [c for c in unused if len(name) >= 4 and name not in known and _near(name, c)]
-            if near:
-                mend = f"did you mean the column {near[0]}? If {name} is a parameter, say parameters=[{name!r}]"
-                raise formula.error(f"{name} is not a column", name, mend)
-    euler = formula.graph.name("e") if "e" in formula.names and "e" in names and "e" not in known else None
-    if euler is not None:
-        for node in formula.graph.reachable(formula.outputs):
-            if formula.graph.nodes[node][:2] == ("**", euler):
-                raise formula.error("e is a name like any other, not Euler's number", "e", "write exp(...)")
+    for name in names:
+        near = [c for c in unused if len(name) >= 4 and name not in known and _near(name, c)]
+        if near:
+            mend = f"did you mean the column {near[0]}? If {name} is a parameter, say parameters=[{name!r}]"
+            raise formula.error(f"{name} is not a column", name, mend)
+    if "e" in names and "e" not in known:
+        power_of_e = ("**", formula.graph.name("e"))
+        if any(formula.graph.nodes[node][:2] == power_of_e for node in formula.graph.reachable(formula.outputs)):
+            raise formula.error("e is a name like any other, not Euler's number", "e", "write exp(...)")
 
 
 def _near(name: str, column: str) -> bool:
@@ -174,72 +179,59 @@ def _near(name: str, column: str) -> bool:
         return False
     short, long = sorted((name.lower(), column.lower()), key=len)
     if len(short) == len(long):
-        differing = [i for i, (a, b) in enumerate(zip(short, long, strict=True)) if a != b]
-        swapped = (
-            len(differing) == 2
-            and short[differing[0]] == long[differing[1]]
-            and short[differing[1]] == long[differing[0]]
-        )
-        return len(differing) == 1 or (swapped and differing[1] == differing[0] + 1)
+        return sum(a != b for a, b in zip(short, long, strict=True)) == 1
     return any(long[:i] + long[i + 1 :] == short for i in range(len(long)))
 
 
-def _widths(
-    formula: Formula, graph: Graph, columns: Mapping[str, int | None], parameters: Sequence[str]
-) -> dict[str, int | None]:
-    """The width of every vector parameter, from the matrix that it multiplies."""
+def _widths(formula: Formula, graph: Graph, columns: Mapping[str, int | None]) -> dict[str, int | None]:
+    """The width of every vector parameter, from the matrix that it multiplies; a matrix stands nowhere else."""
     widths: dict[str, int | None] = {}
     scalars: set[str] = set()
 
-    def role(node: int) -> str:
-        name = str(graph.nodes[node][1])
-        return "column" if name in columns and name not in parameters else "parameter"
+    def scalar(node: int) -> None:
+        kind, *rest = graph.nodes[node]
+        if kind == "name":
+            if columns.get(rest[0]) is not None:
+                raise formula.error(f"{rest[0]} is a matrix column", rest[0], f"write {rest[0]} @ B")
+            scalars.add(rest[0])
 
     for node in graph.reachable(formula.outputs):
-        op, *args = graph.nodes[node]
-        if op == "@":
-            matrix, vector = args
-            if graph.nodes[matrix][0] == "stack":
-                width: int | None = len(graph.nodes[matrix]) - 1
-                for column in graph.arguments(matrix):
-                    held = [n for n in graph.names([column]) if n not in columns or n in parameters]
-                    if held:
-                        raise formula.error(
-                            f"{held[0]} in the list is no column", held[0], "the columns of a matrix hold no parameter"
-                        )
-            else:
-                name = graph.nodes[matrix][1]
-                if role(matrix) != "column":
-                    raise formula.error(
-                        f"{name} is not a column", name, "X @ B: X is a matrix column or a list of columns"
-                    )
-                width = columns[name]
-                if width is None:
-                    raise formula.error(
-                        f"{name} has one number a row",
-                        name,
-                        f"write {name}*b for a scalar column, or a list [x1, x2] @ B",
-                    )
-            name = graph.nodes[vector][1]
-            if role(vector) == "column":
-                raise formula.error(f"{name} is a column", name, "the right of @ is a vector of parameters")
-            if widths.setdefault(name, width) != width:
-                raise formula.error(f"{name} multiplies matrices of {widths[name]} and of {width} columns", name)
-        else:
-            for a in graph.arguments(node):
-                kind, *rest = graph.nodes[a]
-                if kind == "name":
-                    if role(a) == "column" and columns[rest[0]] is not None:
-                        raise formula.error(f"{rest[0]} is a matrix column", rest[0], f"write {rest[0]} @ B")
-                    if role(a) == "parameter":
-                        scalars.add(rest[0])
+        if graph.nodes[node][0] != "@":
+            for argument in graph.arguments(node):
+                scalar(argument)
+            continue
+        matrix, vector = graph.arguments(node)
+        width, name = _matrix_width(formula, graph, matrix, columns), graph.nodes[vector][1]
+        if name in columns:
+            raise formula.error(f"{name} is a column", name, "the right of @ is a vector of parameters")
+        if widths.setdefault(name, width) != width:
+            raise formula.error(f"{name} multiplies matrices of {widths[name]} and of {width} columns", name)
     for output in formula.outputs:
-        kind, *rest = graph.nodes[output]
-        if kind == "name" and role(output) == "column" and columns[rest[0]] is not None:
-            raise formula.error(f"{rest[0]} is a matrix column", rest[0], f"write {rest[0]} @ B")
-    for name in scalars & set(widths):
-        raise formula.error(f"{name} is a vector after @ and a number elsewhere", name, "give the two different names")
+        scalar(output)
+    for name in widths:
+        if name in scalars:
+            raise formula.error(
+                f"{name} is a vector after @ and a number elsewhere", name, "give the two different names"
+            )
     return widths
+
+
+def _matrix_width(formula: Formula, graph: Graph, matrix: int, columns: Mapping[str, int | None]) -> int:
+    """How many columns stand on the left of @: a list of columns, or a matrix column."""
+    op, *rest = graph.nodes[matrix]
+    if op == "stack":
+        held = next((n for column in rest for n in graph.names([column]) if n not in columns), None)
+        if held is not None:
+            raise formula.error(f"{held} in the list is no column", held, "the columns of a matrix hold no parameter")
+        return len(rest)
+    name = rest[0]
+    if name not in columns:
+        raise formula.error(f"{name} is not a column", name, "X @ B: X is a matrix column or a list of columns")
+    width = columns[name]
+    if width is None:
+        mend = f"write {name}*b for a scalar column, or a list [x1, x2] @ B"
+        raise formula.error(f"{name} has one number a row", name, mend)
+    return width
 
 
 def _extra(graph: Graph, text: str, what: str, columns: Mapping[str, int | None], *, condition: bool = False) -> int:
@@ -266,7 +258,8 @@ def _deviation(graph: Graph, sigma: str | float, columns: Mapping[str, int | Non
     return graph.number(float(sigma))
 
 
-def _penalty(text: str, layout: Layout, fixed: Mapping[str, Array], columns: Mapping[str, object]) -> Penalty | None:
+def _penalty(text: str, layout: Layout, fixed: Mapping[str, float], columns: Mapping[str, object]) -> Penalty:
+    """A formula of parameters alone, in a graph of its own: fixed ones put in, vectors written out by element."""
     formula = parse(text)
     if formula.left is not None:
         raise formula.error("a penalty is an expression, not an equation")
@@ -278,7 +271,7 @@ def _penalty(text: str, layout: Layout, fixed: Mapping[str, Array], columns: Map
             raise formula.error(f"{name} {what}", name, f"the parameters are {listed(layout.names)}")
     source, graph = formula.graph, Graph()
     new: dict[int, int] = {}
-    widths = dict(zip(layout.names, layout.widths, strict=True))
+    widths = layout.width_of
     for node in source.reachable([formula.right]):
         op, *args = source.nodes[node]
         if op == "@":
@@ -292,7 +285,7 @@ def _penalty(text: str, layout: Layout, fixed: Mapping[str, Array], columns: Map
         elif op == "name":
             if widths.get(args[0]) is None:
                 value = fixed.get(args[0])
-                new[node] = graph.name(args[0]) if value is None else graph.number(float(np.asarray(value)[0]))
+                new[node] = graph.name(args[0]) if value is None else graph.number(value)
         elif op == "number":
             new[node] = graph.number(args[0])
         elif op == "pi":
@@ -309,7 +302,8 @@ def _penalty(text: str, layout: Layout, fixed: Mapping[str, Array], columns: Map
     return Penalty(graph, new[formula.right], layout)
 
 
-def _bounds(bounds: Mapping[str, object] | None, layout: Layout, fixed: Mapping[str, object]) -> tuple[Array, Array]:
+def _bounds(bounds: Mapping[str, object] | None, layout: Layout, fixed: Mapping[str, float]) -> tuple[Array, Array]:
+    """The lower and the upper bounds of theta, infinite where there is none."""
     lower, upper = np.full(layout.size, -np.inf), np.full(layout.size, np.inf)
     for name, pair in (bounds or {}).items():
         if name not in layout.slices:

@@ -29,64 +29,50 @@ class Evaluator:
         columns: Sequence[str],
         parameters: Mapping[str, Any],
     ) -> None:
-        self.outputs = tuple(outputs)
         self._values: list[Any] = []
         self._parameters: list[tuple[int, Any]] = []
         self._columns: list[tuple[int, str]] = []
         self._once: list[Operation] = []
         self._each: list[Operation] = []
-        nodes = graph.reachable(outputs)
+        nodes, kept = graph.reachable(outputs), set(outputs)
         last = {argument: node for node in nodes for argument in graph.arguments(node)}
         slot: dict[int, int] = {}
-        free: list[int] = []
-        rowwise: set[int] = set()
+        free: list[int] = []  # slots of row values that nothing reads any more
+        rowwise: set[int] = set()  # nodes that differ from row to row
+        moving: set[int] = set()  # nodes that differ from call to call
         with np.errstate(all="ignore"):
             for node in nodes:
                 op, *args = graph.nodes[node]
                 arguments = graph.arguments(node)
-                is_row = (op == "name" and args[0] in columns and args[0] not in parameters) or any(
-                    a in rowwise for a in arguments
-                )
-                if is_row:
+                is_column = op == "name" and args[0] in columns and args[0] not in parameters
+                if is_column or any(a in rowwise for a in arguments):
                     rowwise.add(node)
-                slot[node] = free.pop() if is_row and op not in LEAVES and free else self._new()
-                target = slot[node]
-                if op == "number":
-                    self._values[target] = np.float64(args[0])
-                elif op == "pi":
-                    self._values[target] = np.float64(math.pi)
+                elif op == "name" or any(a in moving for a in arguments):
+                    moving.add(node)
+                slot[node] = self._slot(free if node in rowwise and op not in LEAVES else [])
+                if is_column:
+                    self._columns.append((slot[node], args[0]))
                 elif op == "name":
-                    if is_row:
-                        self._columns.append((target, args[0]))
-                    else:
-                        self._parameters.append((target, parameters[args[0]]))
+                    self._parameters.append((slot[node], parameters[args[0]]))
+                elif op in LEAVES:
+                    self._values[slot[node]] = np.float64(math.pi if op == "pi" else args[0])
                 else:
                     compute = _dot if op == "@" else _stack if op == "stack" else FUNCTIONS[op].numpy
-                    operation = (compute, target, tuple(slot[a] for a in arguments))
-                    if is_row:
+                    operation = (compute, slot[node], tuple(slot[a] for a in arguments))
+                    if node in rowwise:
                         self._each.append(operation)
-                        # a slot is free again after its last reader, so that a tile stays in the cache
-                        for a in set(arguments):
-                            if (
-                                last[a] == node
-                                and a in rowwise
-                                and graph.nodes[a][0] not in LEAVES
-                                and a not in self.outputs
-                            ):
-                                free.append(slot[a])
-                    elif any(slot[a] in self._moving for a in arguments):
+                        free += [slot[a] for a in set(arguments) if last[a] == node and a in rowwise
+                                 and graph.nodes[a][0] not in LEAVES and a not in kept]  # fmt: skip
+                    elif node in moving:
                         self._once.append(operation)
                     else:
-                        self._values[target] = compute(*(self._values[s] for s in operation[2]))
-                        continue
-                if op == "name" or (arguments and not is_row):
-                    self._moving.add(target)
-        self._output_slots = tuple(slot[node] for node in self.outputs)
-        self.rowwise = tuple(node in rowwise for node in self.outputs)
+                        self._values[slot[node]] = compute(*(self._values[s] for s in operation[2]))
+        self._output_slots = tuple(slot[node] for node in outputs)
 
-    def _new(self) -> int:
-        if not self._values:
-            self._moving: set[int] = set()
+    def _slot(self, free: list[int]) -> int:
+        """A slot that is free again after its last reader, so that a tile stays in the cache; else a new one."""
+        if free:
+            return free.pop()
         self._values.append(None)
         return len(self._values) - 1
 

@@ -21,7 +21,6 @@ from ..types import Array, Evaluation, Need, Total
 from .derive import Partial, gradient, hessian, times
 from .evaluate import Evaluator
 from .grammar import Formula
-from .losses import Loss
 from .program import Graph
 
 KINKED = frozenset(("abs", "sign", "min", "max", "clip", "where"))
@@ -30,10 +29,15 @@ MAX_HESSIAN = 1_000  # parameters: above, no Hessian is formed
 
 @dataclass(frozen=True)
 class Layout:
-    """The free parameters in order: names, the width of each (1, or q for a vector), and their flat names."""
+    """The free parameters in order: their names, and the width of each: None for a scalar, q for a vector."""
 
     names: tuple[str, ...]
-    widths: tuple[int | None, ...]  # None: a scalar
+    widths: tuple[int | None, ...]
+
+    @cached_property
+    def width_of(self) -> dict[str, int | None]:
+        """The width by name."""
+        return dict(zip(self.names, self.widths, strict=True))
 
     @cached_property
     def slices(self) -> dict[str, slice]:
@@ -43,6 +47,11 @@ class Layout:
             places[name] = slice(at, at + (width or 1))
             at += width or 1
         return places
+
+    @cached_property
+    def places(self) -> dict[str, int | slice]:
+        """The same for an `Evaluator`: an index for a scalar, a slice for a vector."""
+        return {name: place.start if self.width_of[name] is None else place for name, place in self.slices.items()}
 
     @cached_property
     def flat(self) -> tuple[str, ...]:
@@ -61,8 +70,8 @@ class Layout:
     def values(self, theta: Array) -> dict[str, float | Array]:
         """theta as a dict: a float for a scalar, an array for a vector."""
         return {
-            name: float(theta[place.start]) if width is None else theta[place].copy()
-            for (name, place), width in zip(self.slices.items(), self.widths, strict=True)
+            name: theta[place].copy() if isinstance(place, slice) else float(theta[place])
+            for name, place in self.places.items()
         }
 
 
@@ -76,11 +85,11 @@ class Item:
 
 @dataclass(frozen=True)
 class RowSums:
-    """What a kernel adds up over rows.
+    """What a kernel adds up over rows: expressions in `columns_used` of the data and the parameters of `layout`.
 
     `sums`: each item summed. `columns`: the sum of all pairwise products (a Gram matrix of the columns side by side).
-    `crosses`: for each pair the sum of left ⊗ right. `weight` is the row's weight, None = 1. `check`: the row
-    expressions that must be finite; the first row where one is not is the bad row.
+    `crosses`: for each pair the sum of left ⊗ right. `weight` is the row's weight, None = 1. The first row where one of
+    the `outputs` is not finite is the bad row.
     """
 
     graph: Graph
@@ -119,12 +128,13 @@ class RowSums:
 class Objective:
     """T(theta) = Σ over rows of weight · loss + penalty, and what is reported of it.
 
-    `left`, `prediction`, `residual` (left - prediction), `loss` (of a row), `weight`, `sigma` are nodes of `graph`;
-    `reduce` is "mean", "sum" or "rmse"; `sign` is -1 where the user maximises; `fixed` holds the numbers put in.
+    Nodes of `graph`: `loss` (of a row), `left`, `prediction`, `residual` (left - prediction; None: the loss is not
+    half its square), `weight`, `sigma`, `condition` (of `where`). `columns` of the data are used; `lower` and `upper`
+    (p,) bound theta; `fixed` holds the numbers put in. `reduce` is "mean", "sum" or "rmse"; `sign` is -1 where the user
+    maximises: the loss is then the negative of the function.
     """
 
     formula: Formula
-    loss_spec: Loss | None
     graph: Graph
     layout: Layout
     columns: tuple[str, ...]
@@ -137,7 +147,7 @@ class Objective:
     condition: int | None
     lower: Array
     upper: Array
-    fixed: Mapping[str, float | Array] = field(default_factory=dict)
+    fixed: Mapping[str, float] = field(default_factory=dict)
     reduce: str = "mean"
     sign: float = 1.0
     sigma: int | None = None
@@ -184,40 +194,38 @@ class Objective:
         def sums(*items: Item, columns: tuple[Item, ...] = (), crosses: tuple[tuple[Item, Item], ...] = ()) -> RowSums:
             return RowSums(self.graph, self.layout, self.columns, items, columns, crosses, self.weight)
 
-        loss = self._weighted(Partial(((self.loss, None),)))
+        loss = self._times(self.weight, Partial(((self.loss, None),)))
         if need is Need.VALUE:
             return sums(loss)
         if need is Need.GRADIENT:
-            return sums(loss, *self._items(self.loss_partials))
+            return sums(loss, *self._items(self.weight, self.loss_partials))
         if need is Need.NORMAL:
             assert self.residual is not None
             root = None if self.weight is None else self.graph.apply("sqrt", self.weight)
-            partials = {**self.model_partials, "": Partial(((self.residual, None),))}
-            return sums(columns=tuple(self._items(partials, root)))
+            residual = self._times(root, Partial(((self.residual, None),)))
+            return sums(columns=(*self._items(root, self.model_partials), residual))
         second, crosses = self._second()
         if self.residual is not None:
             return sums(*second, columns=self.rows(Need.NORMAL).columns, crosses=crosses)
-        return sums(loss, *self._items(self.loss_partials), *second, crosses=crosses)
+        return sums(loss, *self._items(self.weight, self.loss_partials), *second, crosses=crosses)
 
-    def _items(self, partials: Mapping[str, Partial], factor: int | None = -1) -> list[Item]:
-        widths = dict(zip(self.layout.names, self.layout.widths, strict=True))
-        return [self._weighted(p, widths.get(name) or 1, factor) for name, p in partials.items()]
+    def _items(self, factor: int | None, partials: Mapping[str, Partial]) -> list[Item]:
+        """The partials by the parameters, each times a row scalar."""
+        return [self._times(factor, partial, self.layout.width_of[name]) for name, partial in partials.items()]
 
-    def _weighted(self, partial: Partial, width: int = 1, factor: int | None = -1) -> Item:
-        """A partial times the row's weight (or another factor) as an item."""
-        factor = self.weight if factor == -1 else factor
+    def _times(self, factor: int | None, partial: Partial, width: int | None = None) -> Item:
+        """A partial times a row scalar (None = 1) as an item."""
         terms = partial.terms or ((self.graph.number(0), None),)
         if factor is not None:
             terms = tuple((times(self.graph, factor, node), matrix) for node, matrix in terms)
-        return Item(terms, width)
+        return Item(terms, width or 1)
 
     @cached_property
     def second_pairs(self) -> tuple[dict[tuple[str, str], int], list[tuple[str, int | None, str, Partial]]]:
         """Second derivatives of the prediction (residual losses) or row loss: scalar pairs, and vector blocks."""
         base = self.loss_partials if self.residual is None else self.model_partials
-        widths = dict(zip(self.layout.names, self.layout.widths, strict=True))
-        scalars = [n for n in self.layout.names if widths[n] is None]
-        vectors = [n for n in self.layout.names if widths[n] is not None]
+        scalars = [n for n, width in self.layout.width_of.items() if width is None]
+        vectors = [n for n, width in self.layout.width_of.items() if width is not None]
         pairs = hessian(self.graph, base, scalars)
         blocks: list[tuple[str, int | None, str, Partial]] = []
         for i, name in enumerate(vectors):
@@ -234,13 +242,12 @@ class Objective:
             minus = self.graph.apply("neg", self.residual)
             factor = minus if factor is None else times(self.graph, factor, minus)
         pairs, blocks = self.second_pairs
-        items = [self._weighted(Partial(((node, None),)), 1, factor) for node in pairs.values()]
-        widths = dict(zip(self.layout.names, self.layout.widths, strict=True))
-        one = self.graph.number(1)
+        items = [self._times(factor, Partial(((node, None),))) for node in pairs.values()]
+        one, width_of = self.graph.number(1), self.layout.width_of
         crosses = []
         for name, matrix, other, partial in blocks:
-            right = self._weighted(partial, widths[other] or 1, factor)
-            crosses.append((Item(((one, matrix),), widths[name] or 1), right))
+            left = self._times(None, Partial(((one, matrix),)), width_of[name])
+            crosses.append((left, self._times(factor, partial, width_of[other])))
         return items, tuple(crosses)
 
     # evaluation --------------------------------------------------------------------------------------------
@@ -275,7 +282,21 @@ class Objective:
             slope = None if slope is None else slope + first
             curvature = None if curvature is None else curvature + second
             gauss = None if gauss is None else gauss + second
-        return Evaluation.make(self.reduce, self.sign, t, s, slope, curvature, gauss, total)
+        return self._reduced(t, s, slope, curvature, gauss, total)
+
+    def _reduced(
+        self, t: float, s: float, slope: Array | None, curvature: Array | None, gauss: Array | None, total: Total
+    ) -> Evaluation:
+        """T and its derivatives -> the reduced objective: T, T/n or √(2T/n)."""
+        slope = np.zeros(0) if slope is None else slope
+        n = total.weight
+        if self.reduce == "rmse":
+            loss = float(np.sqrt(2.0 * t / n)) if t >= 0 else float("nan")
+            gradient = slope / (n * loss) if loss > 0 else np.zeros_like(slope)
+        else:
+            scale = 1.0 if self.reduce == "sum" else 1.0 / n
+            loss, gradient = t * scale, slope * scale
+        return Evaluation(t, s, slope, curvature, gauss, self.sign * loss, gradient, total.rows, n, total.bad)
 
     def _assemble(self, parts: Sequence[Array]) -> Array:
         pairs, blocks = self.second_pairs
@@ -308,13 +329,14 @@ class Objective:
     @cached_property
     def kinks(self) -> frozenset[str]:
         """The operations with a kink or a jump that depend on a free parameter."""
-        names, graph = self.layout.names, self.graph
-        kinked = [n for n in graph.reachable([self.loss]) if graph.nodes[n][0] in KINKED]
-        return frozenset(
-            graph.nodes[n][0]
-            for n in kinked
-            if graph.depends([graph.nodes[n][1]] if graph.nodes[n][0] == "where" else [n], names)
-        )
+        graph = self.graph
+
+        def depends(node: int) -> bool:  # a choice by columns alone has no kink, whatever it chooses between
+            decides = graph.nodes[node][1] if graph.nodes[node][0] == "where" else node
+            return graph.depends([decides], self.layout.names)
+
+        nodes = [n for n in graph.reachable([self.loss]) if graph.nodes[n][0] in KINKED]
+        return frozenset(graph.nodes[n][0] for n in nodes if depends(n))
 
     @property
     def large(self) -> bool:

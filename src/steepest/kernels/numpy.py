@@ -21,10 +21,7 @@ class NumpyKernel:
 
     def __init__(self, rows: RowSums) -> None:
         self.rows = rows
-        places = {name: place if width else place.start for (name, place), width in zip(
-            rows.layout.slices.items(), rows.layout.widths, strict=True
-        )}  # fmt: skip
-        self._evaluate = Evaluator(rows.graph, rows.outputs, rows.columns_used, places)
+        self._evaluate = Evaluator(rows.graph, rows.outputs, rows.columns_used, rows.layout.places)
         self._index = {node: i for i, node in enumerate(rows.outputs)}
 
     def total(self, theta: Array, block: Block, before: Total | None = None) -> Total:
@@ -38,20 +35,16 @@ class NumpyKernel:
         """The Total of each tile, in order."""
         with np.errstate(all="ignore"):
             prepared = self._evaluate.prepare(theta)
-            for start, rows, columns in live_tiles(block):
+            for start, rows, columns in _live_tiles(block):
                 yield self._sum(self._evaluate.rows(prepared, columns), rows, block, start)
 
     def column_tiles(self, theta: Array, block: Block) -> Iterator[Array]:
         """The columns of each tile's live rows side by side, (rows, width): what a QR factors."""
         with np.errstate(all="ignore"):
             prepared = self._evaluate.prepare(theta)
-            for _, rows, columns in live_tiles(block):
+            for _, rows, columns in _live_tiles(block):
                 values = self._evaluate.rows(prepared, columns)
                 yield self._beside(self.rows.columns, values, rows).T
-
-    def columns(self, theta: Array, block: Block) -> Array:
-        """The same for a whole block."""
-        return np.vstack(list(self.column_tiles(theta, block)))
 
     def _sum(self, values: list[Array], rows: int, block: Block, start: int) -> Total:
         spec = self.rows
@@ -103,7 +96,7 @@ class NumpyKernel:
         return block.first_row + start + at
 
 
-def live_tiles(block: Block) -> Iterator[tuple[int, int, Mapping[str, Array]]]:
+def _live_tiles(block: Block) -> Iterator[tuple[int, int, Mapping[str, Array]]]:
     """(first row within the block, live rows, their columns) of every tile that has a live row or is the only one."""
     for start in range(0, max(block.rows, 1), TILE):
         stop = min(start + TILE, block.rows)

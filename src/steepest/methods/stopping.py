@@ -13,48 +13,63 @@ DEFAULT_STEPS = 1_000_000
 
 
 @dataclass(frozen=True)
-class Limits:
-    """The limits of a run: the user's, and ours where the user set no length.
+class Reached:
+    """A rule that is met: the name of it in `Stop`, or "default" for a limit of ours, and what it says."""
 
-    A limit of ours is a failure of a full-batch method; one of the user's is a success.
+    rule: str
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The limits of a run: the user's in `stop`; ours, `passes` and `steps`, are infinite where the user set a length.
+
+    `batches`: a limit of ours is then how long a run lasts; of a full-batch method it is a failure.
     """
 
     stop: Stop
     passes: float
     steps: float
-    default: bool
     started: float
+    batches: bool = False
     maximise: bool = False
 
     @staticmethod
     def of(stop: Stop | None, rows: int, batch: int | None, maximise: bool) -> Limits:
         """10,000 passes or a million steps; for mini-batches max(100, 10⁶/rows) passes, which is how long they run."""
         stop = stop or Stop()
-        default = stop.steps is None and stop.passes is None and stop.seconds is None
-        passes = DEFAULT_PASSES if batch is None else max(100, -(-1_000_000 // rows))
-        ours = (float(passes), float(DEFAULT_STEPS)) if default else (math.inf, math.inf)
-        return Limits(stop, *ours, default, time.monotonic(), maximise)
+        passes, steps = math.inf, math.inf
+        if stop.steps is None and stop.passes is None and stop.seconds is None:
+            passes = DEFAULT_PASSES if batch is None else max(100, -(-1_000_000 // rows))
+            steps = DEFAULT_STEPS
+        return Limits(stop, passes, steps, time.monotonic(), batch is not None, maximise)
 
-    def reached(self, steps: int, passes: float, gradient_norm: float = math.inf, loss: float = math.nan) -> str:
-        """The sentence of the first rule that is met, or "". Gradient and loss: those of all rows, where known."""
+    def reached(
+        self, steps: int, passes: float, gradient_norm: float = math.inf, loss: float = math.nan
+    ) -> Reached | None:
+        """The first rule that is met. Gradient and loss: those of all rows, where known."""
         stop = self.stop
         if stop.gradient is not None and gradient_norm < stop.gradient:
-            return f"|gradient| = {gradient_norm:.3g} is below {stop.gradient:g}"
+            return Reached("gradient", f"|gradient| = {gradient_norm:.3g} is below {stop.gradient:g}")
         if stop.loss is not None and (loss >= stop.loss if self.maximise else loss <= stop.loss):
-            return f"the loss {loss:.6g} has reached {stop.loss:g}"
-        for done, limit, what in ((steps, stop.steps, "step"), (passes, stop.passes, "pass")):
-            if limit is not None and done >= limit:
-                return f"ran {_count(done, what)}"
+            return Reached("loss", f"the loss {loss:.6g} has reached {stop.loss:g}")
+        if stop.steps is not None and steps >= stop.steps:
+            return Reached("steps", f"ran {_count(steps, 'step')}")
+        if stop.passes is not None and passes >= stop.passes:
+            return Reached("passes", f"ran {_count(passes, 'pass')}")
         for done, limit, what in ((steps, self.steps, "step"), (passes, self.passes, "pass")):
             if done >= limit:
-                return f"ran {_count(done, what)}, the default limit"
+                ran = _count(done, what)
+                said = f"ran its passes: it ran {ran}" if self.batches else f"ran {ran}, the default limit"
+                return Reached("default", said)
         if stop.seconds is not None and time.monotonic() - self.started >= stop.seconds:
-            return f"ran {stop.seconds:g} seconds"
-        return ""
+            return Reached("seconds", f"ran {stop.seconds:g} seconds")
+        return None
 
-    def default_reached(self, sentence: str) -> bool:
-        """Whether a sentence is that of a limit of ours."""
-        return sentence.endswith("the default limit")
+    @property
+    def ours(self) -> bool:
+        """Whether the user set no length."""
+        return math.isfinite(self.steps)
 
     @property
     def in_full(self) -> bool:
