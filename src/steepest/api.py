@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
+import itertools
 import os
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,11 +29,12 @@ from .formula.objective import Objective
 from .kernels.surface import Surface
 from .report.progress import Progress, Watch
 from .result import Fit, Function, Trace, load
-from .strategy import guaranteed, plan
+from .strategy import SECOND_ORDER, guaranteed, plan
 from .types import Array, Evaluation, Status, Step, Stop, is_whole
 from .uncertainty import Uncertainty, uncertainty
 
 if TYPE_CHECKING:
+    from .comparison import Comparison
     from .explanation import Explanation
 
 __all__ = ["compare", "descend", "explain", "fit", "function", "load", "maximize", "minimize", "resume"]
@@ -226,9 +229,80 @@ def explain(formula: Formulas, data: Any = None, *, loss: str = "squares") -> Ex
     return explained(read, objective, *guaranteed(objective, _surface(objective, source)))
 
 
-def compare(formula: Formulas, data: Any, *, methods: Any = None, batches: Any = None, **options: Any) -> Any:
-    """Not built yet: batch sizes and methods side by side on your data."""
-    raise FitError("compare is not built yet; run fit once for each batch size with trace=True")
+def compare(
+    formula: Formulas,
+    data: Any,
+    *,
+    methods: Sequence[str] | None = None,
+    batches: Sequence[int | None] | None = None,
+    seeds: int | None = None,
+    starts: int | Sequence[Mapping[str, Any]] | None = None,
+    **options: Any,
+) -> Comparison:
+    """Batch sizes and methods on your data, each with the same start and equal passes: a table and a picture.
+
+    methods: names or rules, by default gd; batches: rows a step, None = all, by default 1, 8, 64, ... and all;
+    seeds: how many orders of the rows for each mini-batch case (3), their spread is shown. starts: several start
+    points, or how many to draw within `bounds` (or around the start): the share of runs that come into the lowest
+    minimum is then shown. Every other option is that of `fit`; `stop=Stop(passes=...)` is the budget (20 passes).
+    Raises FormulaError, DataError or FitError for input that cannot be used.
+    """
+    from .comparison import Case, Comparison, default_batches, measure, random_starts
+
+    names = inspect.signature(fit).parameters
+    for name in options:
+        if name not in names or name in ("trace", "progress", "errors", "callbacks", "batch", "method"):
+            raise FitError(
+                f"compare has no option {name}" + ("; give methods= or batches=" if name in ("batch", "method") else "")
+            )
+    chosen = {n: p.default for n, p in names.items() if p.default is not inspect.Parameter.empty} | options
+    _refuse(**{n: chosen[n] for n in ("memory", "engine", "checkpoint", "counts", "prior", "restarts")})
+    stop = chosen["stop"] or Stop()
+    if stop != Stop(passes=stop.passes):
+        raise FitError("compare gives each run equal passes: stop=Stop(passes=20), and no other limit")
+    passes, source, seed = float(stop.passes or 20), open_source(data), chosen["seed"]
+    what = {
+        n: chosen[n]
+        for n in ("loss", "reduce", "bounds", "fixed", "parameters", "weights", "sigma", "penalty", "where")
+    }
+
+    def ready(method: str, batch: int | None, number: int, start: Any) -> _Run:
+        rate = chosen["rate"] if method.partition("(")[0].strip() not in ("auto", *SECOND_ORDER) else None
+        how = _How(start, method, rate, Stop(passes=1e18), seed + number, (), batch, chosen["shuffle"])
+        return _Run.of(formula, source, how, **what)
+
+    probe = ready("auto", None, 0, chosen["start"])
+    layout, objective = probe.objective.layout, probe.objective
+    if (isinstance(starts, int) and starts < 1) or (seeds is not None and seeds < 1):
+        raise FitError("compare needs at least one seed and one start")
+    if isinstance(starts, int):
+        first = probe.descent.start
+        starts = random_starts(starts, first, objective.lower, objective.upper, seed, layout.values)
+    points = list(starts) if starts is not None else [chosen["start"]]
+    if batches is None:
+        batches = default_batches(probe.surface.reader.rows)
+    cases: list[Case] = []
+    notes: list[str] = []
+    for method in methods or ["gd"]:
+        for batch in batches if method.partition("(")[0].strip() not in ("auto", *SECOND_ORDER) else [None]:
+            runs, rate = [], None
+            for number, start in itertools.product(range(1 if batch is None else seeds or 3), points):
+                run = ready(method, batch, number, start)
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # what is called out stands under the table
+                    measured = measure(run.steps(None), run.descent, passes)
+                notes += run.notes
+                rate = run.descent.plan.rate
+                if len(points) > 1:
+                    finish = ready("auto", None, 0, measured.values).finish(False, None, "auto")
+                    measured = replace(measured, minimum=finish.loss if finish.ok else measured.losses[-1])
+                runs.append(measured)
+            cases.append(Case(method, batch, rate, tuple(runs)))
+    exact = probe.finish(False, None, "auto")
+    best = (exact.loss, exact.values) if exact.ok else None
+    return Comparison(
+        probe.formula.text, tuple(cases), passes, seeds or 3, len(points), best, exact.rows, tuple(dict.fromkeys(notes))
+    )
 
 
 def resume(checkpoint: str | os.PathLike[str], data: Any = None) -> Fit:
@@ -285,7 +359,7 @@ class _Run:
                 raise FitError(
                     f"{name} is the name of a column or an expression as text; put the numbers into a column"
                 )
-        source = open_source(data)
+        source = data if hasattr(data, "select") and hasattr(data, "schema") else open_source(data)
         options["parameters"] = tuple(listed)
         objective = bind(
             read, _schema(source), loss=spec, start=how.start, reduce=_reduction(reduce, spec), **options

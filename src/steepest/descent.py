@@ -52,6 +52,7 @@ class Descent:
         self.guarantee: Guarantee | None = None
         self.number = 0
         self.default_limit = False
+        self.passes = 0.0  # readings of all rows that count against limits: no pass 0, no tests
         self._first_move = 0.0
         self._polished = False
 
@@ -108,6 +109,7 @@ class Descent:
                 yield self._announce(here, self._diverged("the parameters are not finite any more"))[0]
                 return
             evaluation = surface.at(theta, method.need)
+            self.passes = float(trials)
 
     def _first_order(self, limits: Limits, evaluation: Evaluation, trials: int) -> Ending | None:
         """Divergence, the limits, and at steps 1, 2, 4, 8, ... the converged test unless the user set the length."""
@@ -137,6 +139,7 @@ class Descent:
         while not last:
             for block in surface.batches(size, seed=self.seed, shuffle=self.shuffle, epoch=epoch):
                 read += block.rows
+                self.passes = read / rows
                 batch = surface.batch(block, self.theta)
                 if batch is None:
                     continue

@@ -60,6 +60,19 @@ def loss_by_step(path: Path2, runs: Mapping[str, tuple[Array, Array]], x_label: 
     return _draw(path, (6.4, 4.2), lambda figure: _loss_by_step(figure, runs, x_label, title))
 
 
+def loss_by_pass_and_second(
+    path: Path2,
+    curves: Mapping[str, tuple[Array, Array, Array, Array, Array]],
+    floor: float | None = None,
+    title: str = "",
+) -> str:
+    """Loss against passes and against seconds: label -> (passes, seconds, median, lowest, highest loss), each (m,).
+
+    `floor`: the loss of the minimum, which is then taken away.
+    """
+    return _draw(path, (9.6, 4.4), lambda figure: _loss_by_pass_and_second(figure, curves, floor, title))
+
+
 def contours(
     path: Path2,
     loss: Loss | tuple[Array, Array, Array],
@@ -153,6 +166,37 @@ def _loss_by_step(figure: Figure, runs: Mapping[str, tuple[Array, Array]], x_lab
     axes.locator_params(axis="x", integer=True)
     _title(figure, title or f"loss by {x_label}")
     _legend(axes, handles, list(runs))
+
+
+def _loss_by_pass_and_second(
+    figure: Figure,
+    curves: Mapping[str, tuple[Array, Array, Array, Array, Array]],
+    floor: float | None,
+    title: str,
+) -> None:
+    by_pass, by_second = figure.subplots(1, 2, sharey=True)
+    base = 0.0 if floor is None else floor
+    least = -np.inf if floor is None else 4e-16 * abs(floor)  # the rounding of the loss
+    for i, (label, (passes, seconds, median, low, high)) in enumerate(curves.items()):
+        style = {"color": COLOURS[i % len(COLOURS)], "linestyle": DASHES[i % len(DASHES)], "linewidth": 1.8}
+        for axes, across, first in ((by_pass, passes, 0), (by_second, seconds, 1)):  # no start on a log scale
+            middle, below, above = (np.maximum(loss - base, least)[first:] for loss in (median, low, high))
+            axes.plot(across[first:], middle, label=label, **style)
+            axes.fill_between(across[first:], below, above, color=style["color"], alpha=0.15, linewidth=0)
+    heights = np.concatenate([np.maximum(c[2] - base, least) for c in curves.values()])
+    if (heights[np.isfinite(heights)] > 0).all():
+        by_pass.set_yscale("log")
+    times = np.concatenate([c[1][1:] for c in curves.values()])
+    if len(times) and times.min() > 0:
+        by_second.set_xscale("log")
+    by_pass.set_ylabel("loss" if floor is None else "loss above the minimum")
+    by_pass.set_xlabel("passes over the rows")
+    by_second.set_xlabel("seconds (log scale)")
+    by_pass.legend(loc="best", fontsize="small")
+    for axes in (by_pass, by_second):
+        axes.grid(True, color=GREY, alpha=0.3, linewidth=0.6)
+    if title:
+        _title(figure, title)
 
 
 def _contours(

@@ -1,0 +1,238 @@
+"""Batch sizes and methods side by side on one table, under one budget of passes: which way down is the quickest."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from .descent import Descent
+from .result import Value, flatten
+from .types import Array, Need, Status, Step
+
+
+@dataclass(frozen=True)
+class Run:
+    """One descent. `passes`, `seconds`, `losses` (m,): the reduced loss of all rows after each pass, and when.
+
+    The time of measuring the loss is not counted. `minimum`: the loss of the local minimum into which the run has come.
+    """
+
+    seed: int
+    passes: Array
+    seconds: Array
+    losses: Array
+    steps: int
+    values: dict[str, Value]
+    status: Status
+    minimum: float | None = None
+
+
+@dataclass(frozen=True)
+class Case:
+    """A method with a batch size (None: all rows) and its rate (None: its own or a schedule), over seeds and starts."""
+
+    method: str
+    batch: int | None
+    rate: float | None
+    runs: tuple[Run, ...]
+
+    @property
+    def label(self) -> str:
+        """As in the legend."""
+        return f"{self.method}, {'all rows' if self.batch is None else f'batch {self.batch:,}'}"
+
+    @cached_property
+    def curve(self) -> tuple[Array, Array, Array, Array, Array]:
+        """Over the runs: passes, median seconds, median, lowest and highest loss, cut to the shortest run."""
+        length = min(len(run.losses) for run in self.runs)
+        losses = np.array([run.losses[:length] for run in self.runs])
+        seconds = np.array([run.seconds[:length] for run in self.runs])
+        passes = self.runs[0].passes[:length]
+        with np.errstate(all="ignore"):
+            return passes, np.median(seconds, 0), np.median(losses, 0), losses.min(0), losses.max(0)
+
+    def seconds_to(self, level: float) -> float:
+        """Median seconds until the loss is at or below a level; infinite where it is not reached."""
+        times = [
+            float(r.seconds[np.argmax(r.losses <= level)]) if (r.losses <= level).any() else math.inf for r in self.runs
+        ]
+        return float(np.median(times)) if all(map(math.isfinite, times)) else math.inf
+
+    def share(self, lowest: float) -> float | None:
+        """The share of the runs that have come into the lowest minimum found."""
+        if any(run.minimum is None for run in self.runs):
+            return None
+        tolerance = 1e-6 * max(abs(lowest), 1e-300)
+        return sum(run.minimum is not None and run.minimum <= lowest + tolerance for run in self.runs) / len(self.runs)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The cases in the order asked for; it prints itself as a table with the sentence that says which batch wins.
+
+    best: loss and values of the exact minimum, where a second-order method could certify it from the same start.
+    """
+
+    formula: str
+    cases: tuple[Case, ...]
+    passes: float
+    seeds: int
+    starts: int
+    best: tuple[float, dict[str, Value]] | None
+    rows: int
+    notes: tuple[str, ...] = field(default=())
+
+    @cached_property
+    def table(self) -> list[dict[str, Any]]:
+        """A dict for each case: batch, method, rate, steps, passes, seconds, loss (median over the runs), lowest and
+        highest loss, above (the minimum), distance (of the parameters, largest), share (of runs in the lowest minimum),
+        status."""
+        rows = []
+        for case in self.cases:
+            passes, seconds, median, low, high = case.curve
+            shares = case.share(self.lowest) if self.starts > 1 else None
+            rows.append({
+                "batch": case.batch, "method": case.method, "rate": case.rate,
+                "steps": int(np.median([r.steps for r in case.runs])), "passes": float(passes[-1]),
+                "seconds": float(seconds[-1]), "loss": float(median[-1]), "lowest": float(low[-1]),
+                "highest": float(high[-1]), "above": self._above(float(median[-1])), "distance": self._distance(case),
+                "share": shares, "status": "/".join(dict.fromkeys(str(r.status) for r in case.runs)),
+            })  # fmt: skip
+        return rows
+
+    @property
+    def lowest(self) -> float:
+        """The lowest minimum that any run has come into."""
+        return min((r.minimum for c in self.cases for r in c.runs if r.minimum is not None), default=math.inf)
+
+    @cached_property
+    def sentence(self) -> str:
+        """From several starts, how many runs come into the lowest minimum; else which case is first at the loss that
+        full gradient descent ends with, and which are slower than it."""
+        if self.starts > 1:
+            shares = ", ".join(f"{c.label} {c.share(self.lowest) or 0:.0%}" for c in self.cases)
+            return f"runs that come into the lowest minimum found, loss {self.lowest:.6g}: {shares}"
+        timed = [c for c in self.cases if math.isfinite(float(c.curve[2][-1]))]
+        if len(timed) < 2:
+            return ""
+        full = next((c for c in timed if c.batch is None), None)
+        reference = full or max(timed, key=lambda c: float(c.curve[2][-1]))
+        level, took = float(reference.curve[2][-1]), float(reference.curve[1][-1])
+        times = [took if c is reference else c.seconds_to(level) for c in timed]
+        first = min(range(len(timed)), key=times.__getitem__)
+        words = f"{reference.label}: loss {level:.6g} after {reference.curve[0][-1]:,.4g} passes, {took:.3g} s"
+        if timed[first] is not reference:
+            words += f"; {timed[first].label} is there first, after {times[first]:.3g} s"
+        slower = [f"{c.label} ({_seconds(t)})" for c, t in zip(timed, times, strict=True) if t > took]
+        return words + (f"; slower are {', '.join(slower)}" if slower else "")
+
+    def text(self) -> str:
+        """The table, and the sentence under it."""
+        from .report.text import align
+
+        several = self.seeds * self.starts > 1
+        head = ["batch", "method", "rate", "steps", "passes", "seconds", "loss"]
+        head += ["from", "to"] * several + ["above minimum"] * (self.best is not None)
+        head += ["in the lowest minimum"] * (self.starts > 1) + ["status"]
+        body = []
+        for row in self.table:
+            cells = ["all" if row["batch"] is None else f"{row['batch']:,}", row["method"]]
+            cells += [
+                "-" if row["rate"] is None else f"{row['rate']:.4g}",
+                f"{row['steps']:,}",
+                f"{row['passes']:,.4g}",
+            ]
+            cells += [f"{row['seconds']:.3g}", f"{row['loss']:.6g}"]
+            cells += [f"{row['lowest']:.6g}", f"{row['highest']:.6g}"] * several
+            cells += ["-" if row["above"] is None else f"{row['above']:.2g}"] * (self.best is not None)
+            cells += ["-" if row["share"] is None else f"{row['share']:.0%}"] * (self.starts > 1)
+            body.append([*cells, row["status"]])
+        runs = [f"{self.rows:,} rows", f"{self.passes:,.4g} passes for each run"]
+        runs += [f"{self.seeds} orders of the rows"] * (self.seeds > 1) + [f"{self.starts} starts"] * (self.starts > 1)
+        lines = [self.formula, ", ".join(runs)]
+        lines += ["", *align([head, *body], left=(1, len(head) - 1)), ""]
+        if self.best is not None:
+            found = ", ".join(f"{name} = {value:.6g}" for name, value in flatten(self.best[1]).items())
+            lines.append(f"the minimum, by a second-order method: loss {self.best[0]:.6g} at {found}")
+        return "\n".join([*lines, *filter(None, [self.sentence]), *self.notes])
+
+    __str__ = text
+
+    def plot(self, path: str | os.PathLike[str]) -> str:
+        """Loss against passes and against seconds (above the minimum, where it is known), to a PNG or SVG file."""
+        from .report import plots
+
+        floor = None if self.best is None else self.best[0]
+        return plots.loss_by_pass_and_second(path, {c.label: c.curve for c in self.cases}, floor, self.formula)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain types: what `--json` prints."""
+        rows = [
+            {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in r.items()} for r in self.table
+        ]
+        best = None if self.best is None else {"loss": self.best[0], "values": flatten(self.best[1])}
+        return {"formula": self.formula, "rows": self.rows, "passes": self.passes, "seeds": self.seeds,
+                "starts": self.starts, "best": best, "table": rows, "sentence": self.sentence}  # fmt: skip
+
+    def _above(self, loss: float) -> float | None:
+        return None if self.best is None else loss - self.best[0]
+
+    def _distance(self, case: Case) -> float | None:
+        """Median over the runs of the largest difference of a parameter to the minimum."""
+        if self.best is None:
+            return None
+        best = np.array([*flatten(self.best[1]).values()])
+        return float(np.median([np.abs(np.array([*flatten(r.values).values()]) - best).max() for r in case.runs]))
+
+
+def measure(steps: Iterator[Step], descent: Descent, passes: float) -> Run:
+    """Run the steps of a descent for some passes; the loss of all rows is measured afterwards, off the clock."""
+    clock, marks, last, next_mark = 0.0, [], None, 0.0
+    while True:
+        began = time.perf_counter()
+        step = next(steps, None)
+        clock += time.perf_counter() - began
+        if step is None:
+            break
+        last, done = step, descent.passes
+        if done >= next_mark - 1e-9:
+            marks.append((done, clock, step.theta))
+            next_mark = math.floor(done + 1e-9) + 1.0
+        if step.status is not Status.RUNNING or done >= passes - 1e-9:
+            break
+    assert last is not None
+    if marks[-1][2] is not last.theta:
+        marks.append((descent.passes, clock, last.theta))
+    losses = [descent.surface.at(np.array(theta), Need.VALUE).loss for _, _, theta in marks]
+    status = Status.STOPPED if last.status is Status.RUNNING else last.status
+    return Run(
+        descent.seed, np.array([m[0] for m in marks]), np.array([m[1] - marks[0][1] for m in marks]), np.array(losses),
+        last.number, dict(last.values), status,
+    )  # fmt: skip
+
+
+def default_batches(rows: int) -> list[int | None]:
+    """1, 8, 64, 512, ... as far as the rows go, and all rows."""
+    return [*(b for b in (1, 8, 64, 512, 4096) if b < rows), None]
+
+
+def random_starts(
+    count: int, theta: Array, lower: Array, upper: Array, seed: int, unpack: Any
+) -> Sequence[Mapping[str, Value]]:
+    """Starts drawn evenly between the bounds; where there is none, within ± the size of the start around it."""
+    random = np.random.default_rng(seed)
+    size = np.where(theta == 0, 1.0, np.abs(theta))
+    low = np.where(np.isfinite(lower), lower, theta - size)
+    high = np.where(np.isfinite(upper), upper, theta + size)
+    return [unpack(low + (high - low) * random.random(len(theta))) for _ in range(count)]
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.3g} s" if math.isfinite(value) else "not within its passes"
