@@ -128,3 +128,16 @@ def test_the_picture_and_the_json_of_the_terminal(tmp_path, monkeypatch):
     assert math.isclose(answer["table"][-1]["loss"], answer["best"]["loss"], rel_tol=1e-9)
     assert (tmp_path / "c.png").read_bytes()[:4] == b"\x89PNG"
     assert CliRunner().invoke(main, words).stdout.startswith(PLANE)
+
+
+def test_the_paths_and_the_batches_of_two_parameters_are_drawn(comparison, tmp_path):
+    line = steepest.compare("y = a*x1 + b", TABLE, batches=[8, None], seeds=1, stop=Stop(passes=2))
+    for drawn in (
+        line.plot_paths(tmp_path / "p.png"),
+        line.plot_batches(tmp_path / "b.png", 8),
+        line.plot(tmp_path / "l.svg"),
+    ):
+        assert (tmp_path / drawn).stat().st_size > 5_000
+    assert line.cases[0].runs[0].path.shape == (101, 2)
+    with pytest.raises(steepest.FitError, match="two free parameters"):
+        comparison.plot_paths(tmp_path / "x.png")

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from .result import Fit, Function
 
 __all__ = [
-    "Comparison", "DataError", "Explanation", "Fit", "FitError", "FormulaError", "Function", "Status", "SteepestError", "Step",
-    "Stop", "__version__", "compare", "descend", "explain", "fit", "function", "load", "maximize", "minimize", "resume",
+    "Comparison", "DataError", "Explanation", "Fit", "FitError", "FormulaError", "Function", "Status", "SteepestError",
+    "Step", "Stop", "__version__", "compare", "descend", "explain", "fit", "function", "load", "maximize", "minimize",
+    "resume",
 ]  # fmt: skip
 
 _HOMES = {"Comparison": "comparison", "Explanation": "explanation", "Fit": "result", "Function": "result"}

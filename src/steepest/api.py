@@ -301,8 +301,9 @@ def compare(
     exact = probe.finish(False, None, "auto")
     best = (exact.loss, exact.values) if exact.ok else None
     return Comparison(
-        probe.formula.text, tuple(cases), passes, seeds or 3, len(points), best, exact.rows, tuple(dict.fromkeys(notes))
-    )
+        probe.formula.text, tuple(cases), passes, seeds or 3, len(points), best, exact.rows,
+        tuple(dict.fromkeys(notes)), probe.surface,
+    )  # fmt: skip
 
 
 def resume(checkpoint: str | os.PathLike[str], data: Any = None) -> Fit:

@@ -5,16 +5,22 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from .data.source import Block
 from .descent import Descent
+from .errors import FitError
+from .kernels.surface import Surface
 from .result import Value, flatten
 from .types import Array, Need, Status, Step
+
+LONGEST_PATH = 3_000  # steps that are kept for a picture
+MOST_ROWS = 20_000  # rows of the objective of all rows in a picture of batches
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,7 @@ class Run:
     steps: int
     values: dict[str, Value]
     status: Status
+    path: Array  # (k, p): theta step by step, the first of them
     minimum: float | None = None
 
 
@@ -87,7 +94,8 @@ class Comparison:
     starts: int
     best: tuple[float, dict[str, Value]] | None
     rows: int
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
+    surface: Surface | None = field(default=None, repr=False, compare=False)
 
     @cached_property
     def table(self) -> list[dict[str, Any]]:
@@ -172,6 +180,62 @@ class Comparison:
         floor = None if self.best is None else self.best[0]
         return plots.loss_by_pass_and_second(path, {c.label: c.curve for c in self.cases}, floor, self.formula)
 
+    def plot_paths(self, path: str | os.PathLike[str]) -> str:
+        """Contours of the loss with the path of each case, for a formula of two free parameters: the straight way of
+        gradient descent beside the zig-zag of SGD. At most the first 3,000 steps."""
+        from .report import plots
+
+        surface, names = self._two()
+        paths = {case.label: case.runs[0].path for case in self.cases}
+
+        def loss(a: float, b: float) -> float:
+            return surface.at(np.array([a, b]), Need.VALUE).loss
+
+        with np.errstate(all="ignore"):
+            return plots.contours(path, loss, names, paths, self._minimum(), self.formula)
+
+    def plot_batches(self, path: str | os.PathLike[str], batch: int, seed: int = 0) -> str:
+        """Contours of the objectives of the first three batches beside that of all rows (of 20,000 drawn at random,
+        where there are more), for a formula of two free parameters: each batch has an objective of its own."""
+        from .report import plots
+
+        surface, names = self._two()
+        batches = surface.batches(batch, seed=seed, shuffle=True, epoch=0)
+        blocks = {f"batch {i + 1}: {batch:,} rows": block for i, block in zip(range(3), batches, strict=False)}
+        most = min(self.rows, MOST_ROWS)
+        blocks[f"{'all' if most == self.rows else 'drawn'}: {most:,} rows"] = next(
+            surface.batches(most, seed=seed, shuffle=True, epoch=0)
+        )
+
+        def objective(block: Block) -> Callable[[float, float], float]:
+            def loss(a: float, b: float) -> float:
+                evaluation = surface.batch(block, np.array([a, b]))
+                return math.nan if evaluation is None else evaluation.loss
+
+            return loss
+
+        ends = np.vstack([case.runs[0].path for case in self.cases])
+        low, high = (f(ends[np.isfinite(ends).all(axis=1)], axis=0) for f in (np.min, np.max))
+        size = np.where(high > low, high - low, np.maximum(np.abs(high), 1.0))
+        box = [(float(a - 0.3 * s), float(b + 0.3 * s)) for a, b, s in zip(low, high, size, strict=True)]
+        losses = {label: objective(block) for label, block in blocks.items()}
+        with np.errstate(all="ignore"):
+            return plots.objectives(path, losses, names, (box[0], box[1]), self._minimum(), self.formula)
+
+    def _two(self) -> tuple[Surface, tuple[str, str]]:
+        """The surface and names of a formula of two free parameters."""
+        names = () if self.surface is None else self.surface.objective.layout.flat
+        if self.surface is None or len(names) != 2:
+            raise FitError(f"contours need two free parameters, not {len(names)}: hold the others with fixed=")
+        return self.surface, (names[0], names[1])
+
+    def _minimum(self) -> tuple[float, float] | None:
+        if self.best is None or self.surface is None:
+            return None
+        flat = flatten(self.best[1])
+        a, b = (flat[name] for name in self.surface.objective.layout.flat)
+        return a, b
+
     def as_dict(self) -> dict[str, Any]:
         """Plain types: what `--json` prints."""
         rows = [
@@ -195,6 +259,7 @@ class Comparison:
 def measure(steps: Iterator[Step], descent: Descent, passes: float) -> Run:
     """Run the steps of a descent for some passes; the loss of all rows is measured afterwards, off the clock."""
     clock, marks, last, next_mark = 0.0, [], None, 0.0
+    path: list[Array] = []
     while True:
         began = time.perf_counter()
         step = next(steps, None)
@@ -202,6 +267,8 @@ def measure(steps: Iterator[Step], descent: Descent, passes: float) -> Run:
         if step is None:
             break
         last, done = step, descent.passes
+        if len(path) < LONGEST_PATH:
+            path.append(step.theta)
         if done >= next_mark - 1e-9:
             marks.append((done, clock, step.theta))
             next_mark = math.floor(done + 1e-9) + 1.0
@@ -214,7 +281,7 @@ def measure(steps: Iterator[Step], descent: Descent, passes: float) -> Run:
     status = Status.STOPPED if last.status is Status.RUNNING else last.status
     return Run(
         descent.seed, np.array([m[0] for m in marks]), np.array([m[1] - marks[0][1] for m in marks]), np.array(losses),
-        last.number, dict(last.values), status,
+        last.number, dict(last.values), status, np.array(path),
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from .data.drift import drift
 from .kernels.surface import Surface
 from .methods.first_order import FirstOrder
 from .methods.stopping import Limits
@@ -72,6 +73,8 @@ class Descent:
         self._settle(evaluation)
         if self.plan.warning:
             self.warn(self.plan.warning)
+        if self.plan.batch is not None and not self.shuffle:
+            self._call_out_order()
         limits = Limits.of(self.stop, surface.reader.rows, self.plan.batch, objective.sign < 0)
         if self.plan.batch is not None:
             yield from self._batches(limits, self.plan.batch, evaluation)
@@ -79,6 +82,15 @@ class Descent:
             yield from self._full(limits, evaluation, self._second_order)
         else:
             yield from self._full(limits, evaluation, self._first_order)
+
+    def _call_out_order(self) -> None:
+        """A file that is sorted ruins mini-batches in file order: each sees one end of the data only."""
+        found = drift(self.surface.reader)
+        if found is not None:
+            self.warn(
+                f"the rows are ordered by {found[0]} (its mean wanders {found[1]:,.0f} times as much as in random order): "
+                "mini-batches in file order see one part of the data at a time; leave shuffle on"
+            )
 
     def _full(
         self, limits: Limits, evaluation: Evaluation, ended: Callable[[Limits, Evaluation, int], Ending | None]

@@ -184,9 +184,7 @@ def explain(formula: str, data: tuple[str, ...], loss: str) -> None:
 @click.argument("data", nargs=-1)
 @click.option("--batches", metavar="1,8,all", help="Rows a step of each run; by default 1, 8, 64, ... and all.")
 @click.option("--methods", metavar="M,M", default="gd", show_default=True, help="Methods, as in fit --method.")
-@click.option(
-    "--seeds", metavar="N", default="3", callback=whole_option, help="Orders of the rows for each batch size."
-)
+@click.option("--seeds", metavar="N", default="3", callback=whole_option, help="Orders of the rows for a batch size.")
 @click.option("--starts", metavar="N", callback=whole_option, help="Draw N starts within --bounds, or around --start.")
 @click.option("--passes", type=float, metavar="N", help="Passes for each run.  [default: 20]")
 @click.option("--loss", default="squares", show_default=True, help="squares, rmse, or a formula of y and prediction.")

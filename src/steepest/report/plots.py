@@ -30,6 +30,7 @@ GREY = "#999999"
 MANY = 5_000  # points: above, their density is drawn
 FINE = 2_000  # points of a line: more cannot be seen
 GRID = 101  # points a side of a contour picture
+COARSE = 61  # the same where several are drawn
 
 Path2 = str | os.PathLike[str]
 Loss = Callable[[float, float], float]
@@ -91,6 +92,22 @@ def contours(
         (max(4.6, 1.0 + 2.9 * len(paths)), 4.0),
         lambda figure: _contours(figure, loss, names, paths, minimum, title),
     )
+
+
+def objectives(
+    path: Path2,
+    losses: Mapping[str, Loss],
+    names: tuple[str, str],
+    box: tuple[tuple[float, float], tuple[float, float]],
+    minimum: tuple[float, float] | None = None,
+    title: str = "",
+) -> str:
+    """Contours of several losses over the same two parameters, one panel each: how the objective changes its shape.
+
+    losses: label -> a function of two numbers; box: the range of each parameter; minimum: a point marked in all panels.
+    """
+    size = (1.0 + 2.6 * len(losses), 3.8)
+    return _draw(path, size, lambda figure: _objectives(figure, losses, names, box, minimum, title))
 
 
 def suffix_of(path: Path2) -> str:
@@ -234,6 +251,35 @@ def _contours(
             _legend(axes, handles[1:], ["start", "minimum"][: len(handles) - 1])
     _label(panels[0].set_ylabel, names[1])
     _title(figure, title or f"loss over {names[0]} and {names[1]}")
+
+
+def _objectives(
+    figure: Figure,
+    losses: Mapping[str, Loss],
+    names: tuple[str, str],
+    box: tuple[tuple[float, float], tuple[float, float]],
+    minimum: tuple[float, float] | None,
+    title: str,
+) -> None:
+    a, b = (np.linspace(low, high, COARSE) for low, high in box)
+    panels = figure.subplots(1, len(losses), sharex=True, sharey=True, squeeze=False)[0]
+    for i, (axes, (label, loss)) in enumerate(zip(panels, losses.items(), strict=True)):
+        heights = np.array([[loss(float(x), float(y)) for x in a] for y in b])
+        heights = np.where(np.isfinite(heights), heights, np.nan)
+        row, column = np.unravel_index(np.nanargmin(heights), heights.shape)
+        above = heights - heights[row, column]
+        levels = float(np.nanmax(above)) * np.geomspace(1e-4, 1.0, 13)
+        axes.contour(a, b, above, levels=levels, colors=GREY, linewidths=0.7)
+        own = axes.plot(a[column], b[row], "o", color=VERMILLION, markersize=7, zorder=4)
+        handles = list(own)
+        if minimum is not None:
+            handles += axes.plot(*minimum, "*", color="black", markeredgecolor="white", markersize=13, zorder=5)
+        _label(axes.set_xlabel, names[0])
+        _label(axes.set_title, label, fontsize=11)
+        if i == 0:
+            _legend(axes, handles, ["lowest here", "minimum of all rows"][: len(handles)])
+    _label(panels[0].set_ylabel, names[1])
+    _title(figure, title or f"objectives over {names[0]} and {names[1]}")
 
 
 def _grid(loss: Loss, paths: Mapping[str, Array], minimum: tuple[float, float] | None) -> tuple[Array, Array, Array]:
