@@ -88,7 +88,7 @@ class Descent:
         found = drift(self.surface.reader)
         if found is not None:
             self.warn(
-                f"the rows are ordered by {found[0]} (its mean wanders {found[1]:,.0f} times as much as in random order): "
+                f"the rows are ordered by {found[0]} (its mean wanders {found[1]:,.0f} times as far as by chance): "
                 "mini-batches in file order see one part of the data at a time; leave shuffle on"
             )
 
