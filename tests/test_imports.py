@@ -13,7 +13,7 @@ import steepest
 
 PUBLIC = {
     "fit", "minimize", "maximize", "explain", "compare", "function", "descend", "resume", "load",
-    "Stop", "Status", "Fit", "Explanation", "Function", "Step",
+    "Stop", "Status", "Fit", "Comparison", "Explanation", "Function", "Step",
     "SteepestError", "FormulaError", "DataError", "FitError",
     "__version__",
 }  # fmt: skip

@@ -22,7 +22,7 @@ LAYERS = {
     "kernels": 3,
     "methods": 4,
     "descent": 5, "strategy": 5, "verdict": 5, "uncertainty": 5, "report": 5,
-    "api": 6, "result": 6, "explanation": 6,
+    "api": 6, "result": 6, "explanation": 6, "comparison": 6, "run": 6,
     "cli": 7, "web": 7, "sklearn": 7, "__main__": 7,
     "": 8,  # steepest/__init__.py
 }  # fmt: skip
@@ -32,7 +32,9 @@ BESIDE = {
     "types": {"errors"},
     "datasets": {"errors"},
     "descent": {"strategy", "verdict", "uncertainty"},
-    "api": {"result", "explanation"},
+    "api": {"result", "explanation", "comparison", "run"},
+    "comparison": {"result", "run"},
+    "run": {"result"},
     "__main__": {"cli"},
 }
 

@@ -13,15 +13,17 @@ from .types import Status, Step, Stop
 
 if TYPE_CHECKING:
     from .api import compare, descend, explain, fit, function, load, maximize, minimize, resume
+    from .comparison import Comparison
     from .explanation import Explanation
     from .result import Fit, Function
 
 __all__ = [
-    "DataError", "Explanation", "Fit", "FitError", "FormulaError", "Function", "Status", "SteepestError", "Step",
-    "Stop", "__version__", "compare", "descend", "explain", "fit", "function", "load", "maximize", "minimize", "resume",
+    "Comparison", "DataError", "Explanation", "Fit", "FitError", "FormulaError", "Function", "Status", "SteepestError",
+    "Step", "Stop", "__version__", "compare", "descend", "explain", "fit", "function", "load", "maximize", "minimize",
+    "resume",
 ]  # fmt: skip
 
-_HOMES = {"Explanation": "explanation", "Fit": "result", "Function": "result"}
+_HOMES = {"Comparison": "comparison", "Explanation": "explanation", "Fit": "result", "Function": "result"}
 
 
 def __getattr__(name: str) -> object:

@@ -2,40 +2,28 @@
 
 from __future__ import annotations
 
+import inspect
 import os
-import time
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from ._version import __version__
-from .blas import one_thread
 from .data.open import open_source
-from .data.source import Source
-from .descent import Descent
-from .errors import FitError, FormulaError
+from .errors import FitError
 from .formula.binding import bind
-from .formula.grammar import Formula, parse
-from .formula.losses import Loss, find_loss
-from .formula.objective import Objective
+from .formula.losses import find_loss
 from .kernels.rows import surface_over
-from .kernels.surface import Surface
-from .report.progress import Progress, Watch
-from .result import Fit, Function, Trace, load
-from .strategy import guaranteed, plan
-from .types import Array, Evaluation, Status, Step, Stop, is_whole
-from .uncertainty import Uncertainty, check_errors, uncertainty
-from .verdict import NO_CERTIFICATE
+from .report.progress import Progress
+from .result import Fit, Function, load
+from .run import Formulas, How, Run, need_data, read, reduction, refuse, schema
+from .strategy import guaranteed
+from .types import Step, Stop
+from .uncertainty import check_errors
 
 if TYPE_CHECKING:
+    from .comparison import Comparison
     from .explanation import Explanation
 
 __all__ = ["compare", "descend", "explain", "fit", "function", "load", "maximize", "minimize", "resume"]
-
-Formulas = Any  # text, or a SymPy Expr, Eq, Poly
 
 
 def fit(
@@ -89,10 +77,10 @@ def fit(
     Raises FormulaError, DataError or FitError for input that cannot be used. A run that does not converge is a Fit with
     another status. Ctrl-C keeps the best point: the status is then "interrupted".
     """
-    _refuse(memory=memory, engine=engine, checkpoint=checkpoint, counts=counts, prior=prior, restarts=restarts)
+    refuse(memory=memory, engine=engine, checkpoint=checkpoint, counts=counts, prior=prior, restarts=restarts)
     check_errors(errors)
-    how = _How(start, method, rate, stop, seed, callbacks, batch, shuffle)
-    run = _Run.of(
+    how = How(start, method, rate, stop, seed, callbacks, batch, shuffle)
+    run = Run.of(
         formula, data, how, loss, reduce, bounds=bounds, fixed=fixed, parameters=parameters, weights=weights,
         sigma=sigma, penalty=penalty, where=where,
     )  # fmt: skip
@@ -135,15 +123,15 @@ def descend(
     Yields the start as Step 0, then Step k after k updates; the last one carries the final status and message. Without
     data the formula is a function to minimise. The input is checked at the call, before the first step is asked for.
     """
-    _refuse(memory=memory, engine=engine, checkpoint=checkpoint, counts=counts, prior=prior, restarts=restarts)
+    refuse(memory=memory, engine=engine, checkpoint=checkpoint, counts=counts, prior=prior, restarts=restarts)
     if trace or errors != "auto":
         raise FitError("descend hands out the steps themselves: leave trace and errors out, or use fit")
-    how = _How(start, method, rate, stop, seed, callbacks, batch, shuffle)
+    how = How(start, method, rate, stop, seed, callbacks, batch, shuffle)
     if data is None:
-        _need_data(loss=loss != "squares", reduce=reduce != "mean", parameters=parameters, weights=weights, sigma=sigma,
+        need_data(loss=loss != "squares", reduce=reduce != "mean", parameters=parameters, weights=weights, sigma=sigma,
                    penalty=penalty, where=where)  # fmt: skip
-        return _Run.of_function(formula, how, bounds=bounds, fixed=fixed).steps(progress)
-    run = _Run.of(
+        return Run.of_function(formula, how, bounds=bounds, fixed=fixed).steps(progress)
+    run = Run.of(
         formula, data, how, loss, reduce, bounds=bounds, fixed=fixed, parameters=parameters, weights=weights,
         sigma=sigma, penalty=penalty, where=where,
     )  # fmt: skip
@@ -170,8 +158,8 @@ def minimize(
     The arguments are those of `fit`. Every name is a variable; one without a start begins at 1. `Fit.loss` is the
     function at the point. Raises FormulaError or FitError for input that cannot be used.
     """
-    _refuse(restarts=restarts)
-    run = _Run.of_function(objective, _How(start, method, rate, stop, seed, callbacks), bounds=bounds, fixed=fixed)
+    refuse(restarts=restarts)
+    run = Run.of_function(objective, How(start, method, rate, stop, seed, callbacks), bounds=bounds, fixed=fixed)
     return run.finish(trace, progress, "auto")
 
 
@@ -191,9 +179,9 @@ def maximize(
     callbacks: Sequence[Callable[[Step], Any]] = (),
 ) -> Fit:
     """The same as `minimize`, uphill: gradient ascent. `Fit.loss` is the function, not its negative."""
-    _refuse(restarts=restarts)
-    how = _How(start, method, rate, stop, seed, callbacks)
-    run = _Run.of_function(objective, how, bounds=bounds, fixed=fixed, maximise=True)
+    refuse(restarts=restarts)
+    how = How(start, method, rate, stop, seed, callbacks)
+    run = Run.of_function(objective, how, bounds=bounds, fixed=fixed, maximise=True)
     return run.finish(trace, progress, "auto")
 
 
@@ -202,15 +190,15 @@ def function(formula: Formulas, data: Any = None, *, loss: str = "squares", redu
 
     The reduced objective of `fit` (see `reduce`); without data the function itself, of all names in it.
     """
-    read = _read(formula)
+    parsed = read(formula)
     if data is None:
-        if read.left is not None:
-            raise read.error("the loss of an equation needs data", mend="function('y = a*x + b', data)")
-        _need_data(loss=loss != "squares", reduce=reduce != "mean")
-        return Function(surface_over(bind(read, None, reduce="sum"), None))
+        if parsed.left is not None:
+            raise parsed.error("the loss of an equation needs data", mend="function('y = a*x + b', data)")
+        need_data(loss=loss != "squares", reduce=reduce != "mean")
+        return Function(surface_over(bind(parsed, None, reduce="sum"), None))
     source = open_source(data)
     spec = find_loss(loss)
-    objective = bind(read, _schema(source), loss=spec, reduce=_reduction(reduce, spec))
+    objective = bind(parsed, schema(source), loss=spec, reduce=reduction(reduce, spec))
     return Function(surface_over(objective, source))
 
 
@@ -222,222 +210,46 @@ def explain(formula: Formulas, data: Any = None, *, loss: str = "squares") -> Ex
     """
     from .explanation import explained
 
-    read = _read(formula)
+    parsed = read(formula)
     if data is None:
-        _need_data(loss=loss != "squares")
-        return explained(read, None, {}, ())
+        need_data(loss=loss != "squares")
+        return explained(parsed, None, {}, ())
     source, spec = open_source(data), find_loss(loss)
-    objective = bind(read, _schema(source), loss=spec, reduce=_reduction("mean", spec))
-    return explained(read, objective, *guaranteed(objective, surface_over(objective, source)))
+    objective = bind(parsed, schema(source), loss=spec, reduce=reduction("mean", spec))
+    return explained(parsed, objective, *guaranteed(objective, surface_over(objective, source)))
 
 
-def compare(formula: Formulas, data: Any, *, methods: Any = None, batches: Any = None, **options: Any) -> Any:
-    """Not built yet: batch sizes and methods side by side on your data."""
-    raise FitError("compare is not built yet; run fit once for each batch size with trace=True")
+def compare(
+    formula: Formulas,
+    data: Any,
+    *,
+    methods: Sequence[str] | None = None,
+    batches: Sequence[int | None] | None = None,
+    seeds: int | None = None,
+    starts: int | Sequence[Mapping[str, Any]] | None = None,
+    **options: Any,
+) -> Comparison:
+    """Batch sizes and methods on your data, each with the same start and equal passes: a table and a picture.
+
+    methods: names or rules, by default gd; batches: rows a step, None = all, by default 1, 8, 64, ... and all;
+    seeds: how many orders of the rows for each mini-batch case (3), their spread is shown. starts: several start
+    points, or how many to draw within `bounds` (or around the start): the share of runs that come into the lowest
+    minimum is then shown. Every other option is that of `fit`; `stop=Stop(passes=...)` is the budget (20 passes).
+    Raises FormulaError, DataError or FitError for input that cannot be used.
+    """
+    from .comparison import compared
+
+    names = inspect.signature(fit).parameters
+    for name in options:
+        if name in ("batch", "method"):
+            raise FitError(f"compare has no option {name}; give {name.rstrip('s')}{'es' if name == 'batch' else 's'}=")
+        if name not in names or name in ("trace", "progress", "errors", "callbacks"):
+            raise FitError(f"compare has no option {name}")
+    chosen = {n: p.default for n, p in names.items() if p.default is not inspect.Parameter.empty} | options
+    refuse(**{n: chosen[n] for n in ("memory", "engine", "checkpoint", "counts", "prior", "restarts")})
+    return compared(formula, open_source(data), methods, batches, seeds, starts, chosen)
 
 
 def resume(checkpoint: str | os.PathLike[str], data: Any = None) -> Fit:
     """Not built yet: go on from a checkpoint."""
     raise FitError("resume is not built yet; give the values of the saved fit as start= to fit")
-
-
-# a run -------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _How:
-    """The options that say how to descend, not what."""
-
-    start: Mapping[str, Any] | None
-    method: str
-    rate: float | str | None
-    stop: Stop | None
-    seed: int
-    callbacks: Any
-    batch: int | None = None
-    shuffle: bool = True
-
-
-@dataclass
-class _Run:
-    """A descent that is ready, and what its answer needs beside it."""
-
-    formula: Formula
-    objective: Objective
-    surface: Surface
-    descent: Descent
-    missing: tuple[str, ...]
-    loss_name: str
-    data: Any
-    notes: list[str] = field(default_factory=list)
-
-    @staticmethod
-    def of(formula: Formulas, data: Any, how: _How, loss: str, reduce: str, **options: Any) -> _Run:
-        """Read, open, bind: everything that can be wrong with the input is said here."""
-        if _swapped(formula, data):
-            raise FormulaError("formula and data are swapped", mend="steepest.fit(formula, data)")
-        read, spec = _read(formula), find_loss(loss)
-        _check_options(**options)
-        source = open_source(data)
-        options["parameters"] = tuple(options["parameters"] or ())
-        reduction = _reduction(reduce, spec)
-        objective = bind(read, _schema(source), loss=spec, start=how.start, reduce=reduction, **options)
-        return _Run._ready(read, objective, source, how, spec.name if read.left is not None else "the formula", data)
-
-    @staticmethod
-    def of_function(formula: Formulas, how: _How, *, bounds: Any, fixed: Any, maximise: bool = False) -> _Run:
-        """A function without data: the same walk over one row without columns."""
-        read = _read(formula)
-        objective = bind(read, None, start=how.start, bounds=bounds, fixed=fixed, reduce="sum", maximise=maximise)
-        return _Run._ready(read, objective, None, how, "the function", None)
-
-    @staticmethod
-    def _ready(
-        read: Formula, objective: Objective, source: Source | None, how: _How, loss_name: str, data: Any
-    ) -> _Run:
-        if not isinstance(how.stop, Stop | None):
-            raise FitError(f"stop is {how.stop!r}; give steepest.Stop(steps=...), Stop(gradient=...), ...")
-        if not is_whole(how.seed) or how.seed < 0:
-            raise FitError(f"seed is {how.seed!r}; give a whole number that is not negative")
-        if not isinstance(how.callbacks, Sequence) or not all(map(callable, how.callbacks)):
-            raise FitError("callbacks is a list of functions of a Step")
-        theta, missing = objective.start(how.start)
-        made = plan(objective, how.method, how.batch, how.rate)
-        if made.batch is not None and source is None:
-            raise FitError("a function has no rows to take batches of; use gd")
-        surface = surface_over(objective, source)
-        descent = Descent(surface, made, theta, how.stop, int(how.seed), bool(how.shuffle), tuple(how.callbacks))
-        run = _Run(read, objective, surface, descent, missing, loss_name, data)
-        descent.warn = run.note
-        return run
-
-    def note(self, text: str) -> None:
-        """A warning before the first step: to the caller, and into the answer."""
-        self.notes.append(text)
-        warnings.warn(text, UserWarning, stacklevel=2)
-
-    def steps(self, progress: bool | Callable[[Progress], None] | None) -> Iterator[Step]:
-        """The steps, watched."""
-        steps = self.descent.steps()
-        with Watch.of(progress, self.surface, self.descent):
-            while True:  # step by step, so that neither setting reaches into the caller's loop
-                with np.errstate(all="ignore"), one_thread(self.objective.layout.size):
-                    step = next(steps, None)
-                if step is None:
-                    return
-                yield step
-
-    def finish(self, trace: bool, progress: bool | Callable[[Progress], None] | None, errors: str) -> Fit:
-        """Run to the end, or to Ctrl-C, and make the answer."""
-        began = time.perf_counter()
-        path: list[tuple[int, float, float, Array]] = []
-        try:
-            for step in self.steps(progress):
-                if trace:
-                    if path and path[-1][0] == step.number:
-                        path.pop()  # the last step says once more where it stands
-                    path.append((step.number, step.loss, step.gradient_norm, step.theta))
-        except KeyboardInterrupt:
-            if self.descent.best is None:
-                raise
-            self.descent.interrupt()
-        with np.errstate(all="ignore"):
-            return self._answer(path if trace else None, errors, time.perf_counter() - began)
-
-    def _answer(self, path: list[tuple[int, float, float, Array]] | None, errors: str, seconds: float) -> Fit:
-        descent, objective, surface = self.descent, self.objective, self.surface
-        evaluation = descent.evaluation
-        assert evaluation is not None
-        layout, reader = objective.layout, surface.reader
-        rss = self._rss(evaluation)
-        verdict = descent.verdict if descent.status is Status.CONVERGED else None
-        doubt = Uncertainty(None, "errors hold only at a minimum")
-        if verdict is not None:
-            doubt = uncertainty(objective, verdict.inverse, verdict.exact, verdict.held, rss, surface.rows, errors)
-        spread = None if doubt.covariance is None else layout.values(np.sqrt(np.diag(doubt.covariance)))
-        certificate = {
-            **(NO_CERTIFICATE if descent.verdict is None else descent.verdict.certificate),
-            "gradient_check": surface.gradient_check(descent.start),
-        }
-        free = layout.values(descent.theta)
-        names = [n for n in self.formula.names if n in free or n in objective.fixed]
-        kept = None
-        if path is not None:
-            numbers, losses, norms, thetas = map(np.array, zip(*path, strict=True) if path else ((),) * 4)
-            kept = Trace(numbers, losses, norms, thetas.reshape(len(path), layout.size), layout.flat)
-        return Fit(
-            values={n: free[n] if n in free else objective.fixed[n] for n in names},
-            errors=spread, covariance=doubt.covariance, free=layout.flat,
-            loss=evaluation.loss, total=evaluation.total * objective.sign, rss=rss,
-            rms=None if rss is None or not surface.rows else float(np.sqrt(rss / surface.rows)),
-            rows=surface.rows, dropped=reader.dropped, passes=reader.passes, steps=descent.number, seconds=seconds,
-            status=descent.status, message=descent.message, certificate=certificate, formula=self.formula.text,
-            loss_name=self.loss_name, method=descent.plan.method.name, why=descent.plan.why, seed=descent.seed,
-            columns=objective.columns, missing_start=self.missing, dropped_by_column=dict(reader.dropped_by_column),
-            reason=doubt.reason,
-            degrees=doubt.degrees, notes=tuple(self.notes), reduce=objective.reduce,
-            batch=descent.plan.batch, rate=descent.plan.rate, default_limit=descent.default_limit,
-            guarantee=descent.guarantee, trace=kept, source=dict(reader.source.fingerprint),
-            versions={"steepest": __version__, "numpy": np.__version__}, data=self.data,
-        )  # fmt: skip
-
-    def _rss(self, evaluation: Evaluation) -> float | None:
-        """Σ w·r², for a formula with `=`."""
-        if self.objective.squares:
-            return 2.0 * evaluation.sum
-        if self.objective.prediction is None:
-            return None
-        return self.surface.residual_squares(self.descent.theta)
-
-
-def _read(formula: Formulas) -> Formula:
-    if isinstance(formula, str):
-        return parse(formula)
-    if isinstance(formula, Formula):
-        return formula
-    if type(formula).__module__.partition(".")[0] == "sympy":
-        from .formula.sympy import from_sympy
-
-        return from_sympy(formula)
-    raise FormulaError(f"a formula is text or a SymPy expression, not {type(formula).__name__}")
-
-
-def _swapped(formula: Formulas, data: Any) -> bool:
-    """Whether a file stands in the place of the formula, and a formula in that of the data."""
-    return isinstance(formula, str) and isinstance(data, str) and "=" in data and formula.endswith((".csv", ".parquet"))
-
-
-def _check_options(*, parameters: Any, weights: Any, where: Any, penalty: Any, **_: Any) -> None:
-    """Refuse options of the wrong kind; what they say is read when the formula is bound."""
-    if isinstance(parameters, str) or not all(isinstance(name, str) for name in parameters or ()):
-        raise FitError(f"parameters is a list of names, not {parameters!r}")
-    for name, option in (("weights", weights), ("where", where)):
-        if not isinstance(option, str | None):
-            raise FitError(f"{name} is the name of a column or an expression as text; put the numbers into a column")
-    if not isinstance(penalty, str | None):
-        raise FitError(f"penalty is a formula of parameters as text, not {penalty!r}")
-
-
-def _schema(source: Source) -> dict[str, int | None]:
-    return {name: column.width for name, column in source.schema.items()}
-
-
-def _reduction(reduce: str, loss: Loss) -> str:
-    if reduce not in ("mean", "sum"):
-        raise FitError(f"reduce={reduce!r}; it is 'mean' or 'sum'")
-    if loss.root and reduce == "sum":
-        raise FitError("the loss rmse is the root of the mean: leave reduce out")
-    return "rmse" if loss.root else reduce
-
-
-def _need_data(**given: Any) -> None:
-    """Refuse what has no meaning for a function without data."""
-    for name, value in given.items():
-        if value is not None and value is not False:
-            raise FitError(f"{name}= needs data; leave it out for a function")
-
-
-def _refuse(**options: Any) -> None:
-    for name, value in options.items():
-        if value is not None:
-            raise FitError(f"{name}= is not built yet; leave it out")

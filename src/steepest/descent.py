@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from .data.drift import drift
 from .kernels.surface import Surface
 from .methods.first_order import FirstOrder
 from .methods.stopping import Limits, Reached
@@ -56,6 +57,7 @@ class Descent:
         self.guarantee: Guarantee | None = None
         self.number = 0
         self.default_limit = False
+        self.passes = 0.0  # readings of all rows that count against limits: no pass 0, no tests
         self._first_move = 0.0
         self._polished = False
 
@@ -75,6 +77,8 @@ class Descent:
         self._settle(evaluation)
         if self.plan.warning:
             self.warn(self.plan.warning)
+        if self.plan.batch is not None and not self.shuffle:
+            self._call_out_order()
         limits = Limits.of(self.stop, surface.reader.rows, self.plan.batch, objective.sign < 0)
         if self.plan.batch is not None:
             yield from self._batches(limits, self.plan.batch, evaluation)
@@ -82,6 +86,15 @@ class Descent:
             yield from self._full(limits, evaluation, self._second_order)
         else:
             yield from self._full(limits, evaluation, self._first_order)
+
+    def _call_out_order(self) -> None:
+        """A file that is sorted ruins mini-batches in file order: each sees one end of the data only."""
+        found = drift(self.surface.reader)
+        if found is not None:
+            self.warn(
+                f"the rows are ordered by {found[0]} (its mean wanders {found[1]:,.0f} times as far as by chance): "
+                "mini-batches in file order see one part of the data at a time; leave shuffle on"
+            )
 
     def _full(
         self, limits: Limits, evaluation: Evaluation, ended: Callable[[Limits, Evaluation, int], Ending | None]
@@ -112,6 +125,7 @@ class Descent:
                 yield self._announce(here, self._diverged(NOT_FINITE))[0]
                 return
             evaluation = surface.at(theta, method.need)
+            self.passes = float(trials)
 
     def _first_order(self, limits: Limits, evaluation: Evaluation, trials: int) -> Ending | None:
         """Divergence, the limits, and at steps 1, 2, 4, 8, ... the converged test unless the user set the length."""
@@ -142,6 +156,7 @@ class Descent:
         while not last:
             for block in surface.batches(size, seed=self.seed, shuffle=self.shuffle, epoch=epoch):
                 read += block.rows
+                self.passes = read / rows
                 batch = surface.batch(block, self.theta)
                 ending: Ending | None = None
                 if batch is not None:

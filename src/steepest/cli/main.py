@@ -179,6 +179,55 @@ def explain(formula: str, data: tuple[str, ...], loss: str) -> None:
     say(run(formula, path, loss=loss).text())
 
 
+@main.command(cls=FormulaCommand, short_help="Batch sizes and methods side by side on DATA.")
+@click.argument("formula")
+@click.argument("data", nargs=-1)
+@click.option("--batches", metavar="1,8,all", help="Rows a step of each run; by default 1, 8, 64, ... and all.")
+@click.option("--methods", metavar="M,M", default="gd", show_default=True, help="Methods, as in fit --method.")
+@click.option("--seeds", metavar="N", default="3", callback=whole_option, help="Orders of the rows for a batch size.")
+@click.option("--starts", metavar="N", callback=whole_option, help="Draw N starts within --bounds, or around --start.")
+@click.option("--passes", type=float, metavar="N", help="Passes for each run.  [default: 20]")
+@click.option("--loss", default="squares", show_default=True, help="squares, rmse, or a formula of y and prediction.")
+@_where_to
+@click.option("--where", metavar="COND", help="Use the rows for which this holds: 'x > 0'.")
+@click.option("--rate", metavar="R", help="Learning rate of all runs; by default what is safe for each.")
+@click.option("--reduce", type=click.Choice(["mean", "sum"]), default="mean", help="What the rate multiplies.")
+@click.option("--seed", metavar="N", default="0", callback=whole_option, help="The first order of the rows.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+@click.option("--plot", metavar="FILE", help="Draw the loss by passes and by seconds to a .png or .svg file.")
+def compare(
+    formula: str, data: tuple[str, ...], batches: str | None, methods: str, seeds: int, starts: int | None,
+    passes: float | None, loss: str, start: tuple[str, ...], bounds: tuple[str, ...], fixed: tuple[str, ...],
+    where: str | None, rate: str | None, reduce: str, seed: int, as_json: bool, plot: str | None,
+) -> int:  # fmt: skip
+    """Run batch sizes and methods on the table DATA, each from the same start and for equal passes.
+
+    \b
+    steepest compare "y = a*x + b" data.csv --batches 1,8,64,all --plot compare.png
+    steepest compare "y = sin(w*t)" data.csv --bounds w=0:4 --starts 20 --rate 0.05
+    """
+    path = arguments.one_path(data, "compare FORMULA")
+    arguments.check_output("--plot", plot, (path,), (".png", ".svg"))
+    from ..api import compare as run
+    from ..types import Stop
+
+    answer = run(
+        formula, path, methods=[m.strip() for m in methods.split(",")],
+        batches=None if batches is None else [_batch(b) for b in batches.split(",")], seeds=seeds, starts=starts,
+        loss=loss, start=arguments.starts(start), bounds=arguments.bounds(bounds), fixed=arguments.fixes(fixed),
+        where=where, rate=arguments.number_or_formula(rate), reduce=reduce, seed=seed, stop=Stop(passes=passes),
+    )  # fmt: skip
+    if as_json:
+        import json
+
+        say(json.dumps(answer.as_dict(), allow_nan=False))
+    else:
+        say(answer.text())
+    if plot is not None:
+        (remark if as_json else say)(f"drawn to {answer.plot(plot)}")
+    return 0
+
+
 @main.command(short_help="The values of a saved fit for every row of DATA.")
 @click.argument("saved", metavar="FIT.JSON")
 @click.argument("data", nargs=-1)
@@ -222,7 +271,6 @@ def _not_built(name: str, instead: str) -> None:
         return BAD_INPUT
 
 
-_not_built("compare", "run steepest fit once for each --batch or --method")
 _not_built("resume", "give the values of the saved fit as --start to steepest fit")
 _not_built("play", "steepest demo draws the descent to files")
 

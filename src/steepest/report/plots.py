@@ -30,6 +30,7 @@ GREY = "#999999"
 MANY = 5_000  # points: above, their density is drawn
 FINE = 2_000  # points of a line: more cannot be seen
 GRID = 101  # points a side of a contour picture
+COARSE = 61  # the same where several are drawn
 
 Path2 = str | os.PathLike[str]
 Loss = Callable[[float, float], float]
@@ -60,6 +61,19 @@ def loss_by_step(path: Path2, runs: Mapping[str, tuple[Array, Array]], x_label: 
     return _draw(path, (6.4, 4.2), lambda figure: _loss_by_step(figure, runs, x_label, title))
 
 
+def loss_by_pass_and_second(
+    path: Path2,
+    curves: Mapping[str, tuple[Array, Array, Array, Array, Array]],
+    floor: float | None = None,
+    title: str = "",
+) -> str:
+    """Loss against passes and against seconds: label -> (passes, seconds, median, lowest, highest loss), each (m,).
+
+    `floor`: the loss of the minimum, which is then taken away.
+    """
+    return _draw(path, (9.6, 4.4), lambda figure: _loss_by_pass_and_second(figure, curves, floor, title))
+
+
 def contours(
     path: Path2,
     loss: Loss | tuple[Array, Array, Array],
@@ -78,6 +92,22 @@ def contours(
         (max(4.6, 1.0 + 2.9 * len(paths)), 4.0),
         lambda figure: _contours(figure, loss, names, paths, minimum, title),
     )
+
+
+def objectives(
+    path: Path2,
+    losses: Mapping[str, Loss],
+    names: tuple[str, str],
+    box: tuple[tuple[float, float], tuple[float, float]],
+    minimum: tuple[float, float] | None = None,
+    title: str = "",
+) -> str:
+    """Contours of several losses over the same two parameters, one panel each: how the objective changes its shape.
+
+    losses: label -> a function of two numbers; box: the range of each parameter; minimum: a point marked in all panels.
+    """
+    size = (1.0 + 2.6 * len(losses), 3.8)
+    return _draw(path, size, lambda figure: _objectives(figure, losses, names, box, minimum, title))
 
 
 def suffix_of(path: Path2) -> str:
@@ -155,6 +185,37 @@ def _loss_by_step(figure: Figure, runs: Mapping[str, tuple[Array, Array]], x_lab
     _legend(axes, handles, list(runs))
 
 
+def _loss_by_pass_and_second(
+    figure: Figure,
+    curves: Mapping[str, tuple[Array, Array, Array, Array, Array]],
+    floor: float | None,
+    title: str,
+) -> None:
+    by_pass, by_second = figure.subplots(1, 2, sharey=True)
+    base = 0.0 if floor is None else floor
+    least = -np.inf if floor is None else 4e-16 * abs(floor)  # the rounding of the loss
+    for i, (label, (passes, seconds, median, low, high)) in enumerate(curves.items()):
+        style = {"color": COLOURS[i % len(COLOURS)], "linestyle": DASHES[i % len(DASHES)], "linewidth": 1.8}
+        for axes, across, first in ((by_pass, passes, 0), (by_second, seconds, 1)):  # no start on a log scale
+            middle, below, above = (np.maximum(loss - base, least)[first:] for loss in (median, low, high))
+            axes.plot(across[first:], middle, label=label, **style)
+            axes.fill_between(across[first:], below, above, color=style["color"], alpha=0.15, linewidth=0)
+    heights = np.concatenate([np.maximum(c[2] - base, least) for c in curves.values()])
+    if (heights[np.isfinite(heights)] > 0).all():
+        by_pass.set_yscale("log")
+    times = np.concatenate([c[1][1:] for c in curves.values()])
+    if len(times) and times.min() > 0:
+        by_second.set_xscale("log")
+    by_pass.set_ylabel("loss" if floor is None else "loss above the minimum")
+    by_pass.set_xlabel("passes over the rows")
+    by_second.set_xlabel("seconds (log scale)")
+    by_pass.legend(loc="best", fontsize="small")
+    for axes in (by_pass, by_second):
+        axes.grid(True, color=GREY, alpha=0.3, linewidth=0.6)
+    if title:
+        _title(figure, title)
+
+
 def _contours(
     figure: Figure,
     loss: Loss | tuple[Array, Array, Array],
@@ -190,6 +251,35 @@ def _contours(
             _legend(axes, handles[1:], ["start", "minimum"][: len(handles) - 1])
     _label(panels[0].set_ylabel, names[1])
     _title(figure, title or f"loss over {names[0]} and {names[1]}")
+
+
+def _objectives(
+    figure: Figure,
+    losses: Mapping[str, Loss],
+    names: tuple[str, str],
+    box: tuple[tuple[float, float], tuple[float, float]],
+    minimum: tuple[float, float] | None,
+    title: str,
+) -> None:
+    a, b = (np.linspace(low, high, COARSE) for low, high in box)
+    panels = figure.subplots(1, len(losses), sharex=True, sharey=True, squeeze=False)[0]
+    for i, (axes, (label, loss)) in enumerate(zip(panels, losses.items(), strict=True)):
+        heights = np.array([[loss(float(x), float(y)) for x in a] for y in b])
+        heights = np.where(np.isfinite(heights), heights, np.nan)
+        row, column = np.unravel_index(np.nanargmin(heights), heights.shape)
+        above = heights - heights[row, column]
+        levels = float(np.nanmax(above)) * np.geomspace(1e-4, 1.0, 13)
+        axes.contour(a, b, above, levels=levels, colors=GREY, linewidths=0.7)
+        own = axes.plot(a[column], b[row], "o", color=VERMILLION, markersize=7, zorder=4)
+        handles = list(own)
+        if minimum is not None:
+            handles += axes.plot(*minimum, "*", color="black", markeredgecolor="white", markersize=13, zorder=5)
+        _label(axes.set_xlabel, names[0])
+        _label(axes.set_title, label, fontsize=11)
+        if i == 0:
+            _legend(axes, handles, ["lowest here", "minimum of all rows"][: len(handles)])
+    _label(panels[0].set_ylabel, names[1])
+    _title(figure, title or f"objectives over {names[0]} and {names[1]}")
 
 
 def _grid(loss: Loss, paths: Mapping[str, Array], minimum: tuple[float, float] | None) -> tuple[Array, Array, Array]:

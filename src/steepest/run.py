@@ -1,0 +1,232 @@
+"""A run: input that was read, opened and bound, ready to descend, and the answer made of what it leaves behind."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ._version import __version__
+from .blas import one_thread
+from .data.open import open_source
+from .data.source import Source
+from .descent import Descent
+from .errors import FitError, FormulaError
+from .formula.binding import bind
+from .formula.grammar import Formula, parse
+from .formula.losses import Loss, find_loss
+from .formula.objective import Objective
+from .kernels.rows import surface_over
+from .kernels.surface import Surface
+from .report.progress import Progress, Watch
+from .result import Fit, Trace
+from .strategy import plan
+from .types import Array, Evaluation, Status, Step, Stop, is_whole
+from .uncertainty import Uncertainty, uncertainty
+from .verdict import NO_CERTIFICATE
+
+Formulas = Any  # text, or a SymPy Expr, Eq, Poly
+
+
+@dataclass(frozen=True)
+class How:
+    """The options that say how to descend, not what."""
+
+    start: Mapping[str, Any] | None
+    method: str
+    rate: float | str | None
+    stop: Stop | None
+    seed: int
+    callbacks: Any
+    batch: int | None = None
+    shuffle: bool = True
+
+
+@dataclass
+class Run:
+    """A descent that is ready, and what its answer needs beside it."""
+
+    formula: Formula
+    objective: Objective
+    surface: Surface
+    descent: Descent
+    missing: tuple[str, ...]
+    loss_name: str
+    data: Any
+    notes: list[str] = field(default_factory=list)
+
+    @staticmethod
+    def of(formula: Formulas, data: Any, how: How, loss: str, reduce: str, **options: Any) -> Run:
+        """Read, open, bind: everything that can be wrong with the input is said here."""
+        if _swapped(formula, data):
+            raise FormulaError("formula and data are swapped", mend="steepest.fit(formula, data)")
+        parsed, spec = read(formula), find_loss(loss)
+        _check_options(**options)
+        source = data if hasattr(data, "fingerprint") else open_source(data)
+        options["parameters"] = tuple(options["parameters"] or ())
+        kind = reduction(reduce, spec)
+        objective = bind(parsed, schema(source), loss=spec, start=how.start, reduce=kind, **options)
+        name = spec.name if parsed.left is not None else "the formula"
+        return Run._ready(parsed, objective, source, how, name, data)
+
+    @staticmethod
+    def of_function(formula: Formulas, how: How, *, bounds: Any, fixed: Any, maximise: bool = False) -> Run:
+        """A function without data: the same walk over one row without columns."""
+        parsed = read(formula)
+        objective = bind(parsed, None, start=how.start, bounds=bounds, fixed=fixed, reduce="sum", maximise=maximise)
+        return Run._ready(parsed, objective, None, how, "the function", None)
+
+    @staticmethod
+    def _ready(
+        parsed: Formula, objective: Objective, source: Source | None, how: How, loss_name: str, data: Any
+    ) -> Run:
+        if not isinstance(how.stop, Stop | None):
+            raise FitError(f"stop is {how.stop!r}; give steepest.Stop(steps=...), Stop(gradient=...), ...")
+        if not is_whole(how.seed) or how.seed < 0:
+            raise FitError(f"seed is {how.seed!r}; give a whole number that is not negative")
+        if not isinstance(how.callbacks, Sequence) or not all(map(callable, how.callbacks)):
+            raise FitError("callbacks is a list of functions of a Step")
+        theta, missing = objective.start(how.start)
+        made = plan(objective, how.method, how.batch, how.rate)
+        if made.batch is not None and source is None:
+            raise FitError("a function has no rows to take batches of; use gd")
+        surface = surface_over(objective, source)
+        descent = Descent(surface, made, theta, how.stop, int(how.seed), bool(how.shuffle), tuple(how.callbacks))
+        run = Run(parsed, objective, surface, descent, missing, loss_name, data)
+        descent.warn = run.note
+        return run
+
+    def note(self, text: str) -> None:
+        """A warning before the first step: to the caller, and into the answer."""
+        self.notes.append(text)
+        warnings.warn(text, UserWarning, stacklevel=2)
+
+    def steps(self, progress: bool | Callable[[Progress], None] | None) -> Iterator[Step]:
+        """The steps, watched."""
+        steps = self.descent.steps()
+        with Watch.of(progress, self.surface, self.descent):
+            while True:  # step by step, so that neither setting reaches into the caller's loop
+                with np.errstate(all="ignore"), one_thread(self.objective.layout.size):
+                    step = next(steps, None)
+                if step is None:
+                    return
+                yield step
+
+    def finish(self, trace: bool, progress: bool | Callable[[Progress], None] | None, errors: str) -> Fit:
+        """Run to the end, or to Ctrl-C, and make the answer."""
+        began = time.perf_counter()
+        path: list[tuple[int, float, float, Array]] = []
+        try:
+            for step in self.steps(progress):
+                if trace:
+                    if path and path[-1][0] == step.number:
+                        path.pop()  # the last step says once more where it stands
+                    path.append((step.number, step.loss, step.gradient_norm, step.theta))
+        except KeyboardInterrupt:
+            if self.descent.best is None:
+                raise
+            self.descent.interrupt()
+        with np.errstate(all="ignore"):
+            return self._answer(path if trace else None, errors, time.perf_counter() - began)
+
+    def _answer(self, path: list[tuple[int, float, float, Array]] | None, errors: str, seconds: float) -> Fit:
+        descent, objective, surface = self.descent, self.objective, self.surface
+        evaluation = descent.evaluation
+        assert evaluation is not None
+        layout, reader = objective.layout, surface.reader
+        rss = self._rss(evaluation)
+        verdict = descent.verdict if descent.status is Status.CONVERGED else None
+        doubt = Uncertainty(None, "errors hold only at a minimum")
+        if verdict is not None:
+            doubt = uncertainty(objective, verdict.inverse, verdict.exact, verdict.held, rss, surface.rows, errors)
+        spread = None if doubt.covariance is None else layout.values(np.sqrt(np.diag(doubt.covariance)))
+        certificate = {
+            **(NO_CERTIFICATE if descent.verdict is None else descent.verdict.certificate),
+            "gradient_check": surface.gradient_check(descent.start),
+        }
+        free = layout.values(descent.theta)
+        names = [n for n in self.formula.names if n in free or n in objective.fixed]
+        kept = None
+        if path is not None:
+            numbers, losses, norms, thetas = map(np.array, zip(*path, strict=True) if path else ((),) * 4)
+            kept = Trace(numbers, losses, norms, thetas.reshape(len(path), layout.size), layout.flat)
+        return Fit(
+            values={n: free[n] if n in free else objective.fixed[n] for n in names},
+            errors=spread, covariance=doubt.covariance, free=layout.flat,
+            loss=evaluation.loss, total=evaluation.total * objective.sign, rss=rss,
+            rms=None if rss is None or not surface.rows else float(np.sqrt(rss / surface.rows)),
+            rows=surface.rows, dropped=reader.dropped, passes=reader.passes, steps=descent.number, seconds=seconds,
+            status=descent.status, message=descent.message, certificate=certificate, formula=self.formula.text,
+            loss_name=self.loss_name, method=descent.plan.method.name, why=descent.plan.why, seed=descent.seed,
+            columns=objective.columns, missing_start=self.missing, dropped_by_column=dict(reader.dropped_by_column),
+            reason=doubt.reason,
+            degrees=doubt.degrees, notes=tuple(self.notes), reduce=objective.reduce,
+            batch=descent.plan.batch, rate=descent.plan.rate, default_limit=descent.default_limit,
+            guarantee=descent.guarantee, trace=kept, source=dict(reader.source.fingerprint),
+            versions={"steepest": __version__, "numpy": np.__version__}, data=self.data,
+        )  # fmt: skip
+
+    def _rss(self, evaluation: Evaluation) -> float | None:
+        """Σ w·r², for a formula with `=`."""
+        if self.objective.squares:
+            return 2.0 * evaluation.sum
+        if self.objective.prediction is None:
+            return None
+        return self.surface.residual_squares(self.descent.theta)
+
+
+def read(formula: Formulas) -> Formula:
+    if isinstance(formula, str):
+        return parse(formula)
+    if isinstance(formula, Formula):
+        return formula
+    if type(formula).__module__.partition(".")[0] == "sympy":
+        from .formula.sympy import from_sympy
+
+        return from_sympy(formula)
+    raise FormulaError(f"a formula is text or a SymPy expression, not {type(formula).__name__}")
+
+
+def _swapped(formula: Formulas, data: Any) -> bool:
+    """Whether a file stands in the place of the formula, and a formula in that of the data."""
+    return isinstance(formula, str) and isinstance(data, str) and "=" in data and formula.endswith((".csv", ".parquet"))
+
+
+def _check_options(*, parameters: Any, weights: Any, where: Any, penalty: Any, **_: Any) -> None:
+    """Refuse options of the wrong kind; what they say is read when the formula is bound."""
+    if isinstance(parameters, str) or not all(isinstance(name, str) for name in parameters or ()):
+        raise FitError(f"parameters is a list of names, not {parameters!r}")
+    for name, option in (("weights", weights), ("where", where)):
+        if not isinstance(option, str | None):
+            raise FitError(f"{name} is the name of a column or an expression as text; put the numbers into a column")
+    if not isinstance(penalty, str | None):
+        raise FitError(f"penalty is a formula of parameters as text, not {penalty!r}")
+
+
+def schema(source: Source) -> dict[str, int | None]:
+    return {name: column.width for name, column in source.schema.items()}
+
+
+def reduction(reduce: str, loss: Loss) -> str:
+    if reduce not in ("mean", "sum"):
+        raise FitError(f"reduce={reduce!r}; it is 'mean' or 'sum'")
+    if loss.root and reduce == "sum":
+        raise FitError("the loss rmse is the root of the mean: leave reduce out")
+    return "rmse" if loss.root else reduce
+
+
+def need_data(**given: Any) -> None:
+    """Refuse what has no meaning for a function without data."""
+    for name, value in given.items():
+        if value is not None and value is not False:
+            raise FitError(f"{name}= needs data; leave it out for a function")
+
+
+def refuse(**options: Any) -> None:
+    for name, value in options.items():
+        if value is not None:
+            raise FitError(f"{name}= is not built yet; leave it out")
