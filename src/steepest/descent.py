@@ -203,7 +203,8 @@ class Descent:
         if self._runaway(evaluation):
             return self._diverged(RUN_AWAY)
         if self.number > 100 and float(np.abs(self.theta).max()) > FAR * max(1.0, float(np.abs(self.start).max())):
-            return self._diverged("the parameters run to infinity: the loss falls without bound")
+            way = "rises" if self.surface.objective.sign < 0 else "falls"
+            return self._diverged(f"the parameters run to infinity: it {way} without bound")
         over = limits.reached(self.number, trials, _length(evaluation.gradient), evaluation.loss)
         return self._limit(over) if over else None
 
@@ -264,7 +265,12 @@ class Descent:
 
     def _diverged(self, what: str) -> Ending:
         """Go back to the best point, and say what to do."""
+        objective = self.surface.objective
         mend = "start nearer" if isinstance(self.plan.method, TrustRegion) else "lower the rate"
+        if "without bound" in what:
+            mend = "there is no end that way: set bounds, or start elsewhere"
+            if objective.formula.left is None and objective.columns:
+                mend = "without = the formula is the loss of a row: was y = ... meant?"
         if self.guarantee is not None and self.plan.rate is not None and self.plan.rate > self.guarantee.limit:
             limit, safe = self.guarantee.limit, self.guarantee.safe
             mend = f"the rate {self.plan.rate:g} is above 2/L = {limit:.4g}; {safe:.4g} is safe"
@@ -272,7 +278,10 @@ class Descent:
         return Status.DIVERGED, f"{what} after {_steps(self.number)}; {mend}; the best point is kept"
 
     def interrupt(self) -> None:
-        """Ctrl-C: keep the best point seen on full passes."""
+        """Ctrl-C: keep the best point seen on full passes; a mini-batch run is looked at once more where it stands."""
+        if self.plan.batch is not None and self.number:
+            full = self.surface.at(self.theta, Need.GRADIENT)
+            self._arrive(self.theta, full)
         self._return_to_best()
         self.status = Status.INTERRUPTED
         self.message = f"interrupted after {_steps(self.number)}; the best point is kept"

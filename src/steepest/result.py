@@ -29,7 +29,7 @@ Value = float | Array
 TRACE = ("step", "loss", "gradient_norm", "values")
 SAVED = (  # beside what `as_dict` gives
     "columns", "missing_start", "dropped_by_column", "reason", "degrees", "notes", "reduce", "batch", "why",
-    "default_limit", "source", "versions",
+    "default_limit", "bounded", "source", "versions",
 )  # fmt: skip
 
 
@@ -48,7 +48,7 @@ class Trace:
         return len(self.step)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Fit:
     """What a run found, how sure that is, and why it stopped.
 
@@ -94,6 +94,7 @@ class Fit:
     batch: int | None = None
     rate: float | None = None
     default_limit: bool = False
+    bounded: bool = False
     guarantee: Guarantee | None = None
     trace: Trace | None = None
     source: dict[str, Any] = field(default_factory=dict)
@@ -194,7 +195,7 @@ class Fit:
         """The answer as plain text: formula, status, a table of values with errors, what was used."""
         return fit_text(self.as_dict(), self._table(), self._facts())
 
-    __str__ = text
+    __str__ = __repr__ = text
 
     def _table(self) -> list[tuple[str, float, float | None, tuple[float, float] | None]]:
         intervals = self.interval() if self.covariance is not None else {}
@@ -211,7 +212,8 @@ class Fit:
                 f"{self.dropped:,} row{'s' * (self.dropped != 1)} left out for a missing value (by column: {by})"
             )
         if self.missing_start:
-            facts.append(f"no start was given for {', '.join(self.missing_start)}: began at 1")
+            began = "began at 1" + ", or at the bound next to it" * self.bounded
+            facts.append(f"no start was given for {', '.join(self.missing_start)}: {began}")
         if self.reason and self.values:
             facts.append(f"no errors: {self.reason}")
         return [*facts, *self.notes]
@@ -291,6 +293,9 @@ class Function:
     def __call__(self, theta: Array | Sequence[float] | Mapping[str, float]) -> tuple[float, Array]:
         evaluation = self._surface.at(self._theta(theta), Need.GRADIENT)
         return evaluation.loss, evaluation.gradient
+
+    def __repr__(self) -> str:
+        return f"Function of {', '.join(self.names)}: {self._surface.objective.formula.text}"
 
     def value(self, theta: Array | Sequence[float] | Mapping[str, float]) -> float:
         """The loss alone."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -103,7 +104,7 @@ class Run:
     def note(self, text: str) -> None:
         """A warning before the first step: to the caller, and into the answer."""
         self.notes.append(text)
-        warnings.warn(text, UserWarning, stacklevel=2)
+        warnings.warn(text, UserWarning, stacklevel=_outside())
 
     def steps(self, progress: bool | Callable[[Progress], None] | None) -> Iterator[Step]:
         """The steps, watched."""
@@ -166,7 +167,7 @@ class Run:
             reason=doubt.reason,
             degrees=doubt.degrees, notes=tuple(self.notes), reduce=objective.reduce,
             batch=descent.plan.batch, rate=descent.plan.rate, default_limit=descent.default_limit,
-            guarantee=descent.guarantee, trace=kept, source=dict(reader.source.fingerprint),
+            bounded=objective.bounded, guarantee=descent.guarantee, trace=kept, source=dict(reader.source.fingerprint),
             versions={"steepest": __version__, "numpy": np.__version__}, data=self.data,
         )  # fmt: skip
 
@@ -177,6 +178,14 @@ class Run:
         if self.objective.prediction is None:
             return None
         return self.surface.residual_squares(self.descent.theta)
+
+
+def _outside() -> int:
+    """How many calls up the code of the caller of steepest stands: where a warning belongs."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "steepest":
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 def read(formula: Formulas) -> Formula:
@@ -193,7 +202,8 @@ def read(formula: Formulas) -> Formula:
 
 def _swapped(formula: Formulas, data: Any) -> bool:
     """Whether a file stands in the place of the formula, and a formula in that of the data."""
-    return isinstance(formula, str) and isinstance(data, str) and "=" in data and formula.endswith((".csv", ".parquet"))
+    file = not isinstance(formula, str) or formula.endswith((".csv", ".parquet"))
+    return file and isinstance(data, str) and "=" in data
 
 
 def _check_options(*, parameters: Any, weights: Any, where: Any, penalty: Any, **_: Any) -> None:

@@ -130,9 +130,11 @@ def _second_order(objective: Objective, name: str) -> Plan:
     chosen = TrustRegion(*kind, objective.lower, objective.upper, objective.quadratic)
     if name != "auto":
         return Plan(chosen, None, f"{name}, as asked")
-    why = "the loss is a sum of squared residuals" if gauss else "the loss is smooth and its exact Hessian is known"
-    if objective.quadratic:
+    why = "the loss is a sum of squared residuals" if gauss else "its exact Hessian is known"
+    if objective.quadratic and gauss:
         why += "; it is a quadratic, so one step reaches its minimum"
+    if objective.kinks - {"where"} and not gauss:
+        why += f"; {', '.join(sorted(objective.kinks))} makes a kink, at which no minimum can be certified"
     return Plan(chosen, None, f"{chosen.name}, because {why}")
 
 

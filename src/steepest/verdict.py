@@ -82,6 +82,7 @@ class _Judge:
     def __init__(self, surface: Surface, theta: Array, start: Array, evaluation: Evaluation, free: Mask) -> None:
         self.surface, self.objective, self.theta = surface, surface.objective, theta
         self.evaluation, self.free = evaluation, free
+        self.at_start = bool(np.array_equal(theta, start))
         curvature = evaluation.gauss if self.objective.squares else evaluation.curvature
         assert curvature is not None
         factor = restrict(evaluation.factor, free)
@@ -141,7 +142,7 @@ class _Judge:
     def _residual(self) -> Verdict:
         """A residual loss near a stationary point: is it a minimum, and do the data determine it?"""
         if self.singular.any():
-            return self._say(Status.UNIDENTIFIABLE, self._combination())
+            return self._undetermined()
         evaluation = self.surface.at(self.theta, Need.HESSIAN)
         assert evaluation.curvature is not None and evaluation.gauss is not None
         free = np.ix_(self.free, self.free)
@@ -168,23 +169,43 @@ class _Judge:
             return self._say(Status.STOPPED, "the gradient is zero but a lower point lies beside it: start elsewhere")
         if self.singular.any():
             if self.objective.columns:
-                return self._say(Status.UNIDENTIFIABLE, self._combination())
+                return self._undetermined()
+            if self._levels_off():
+                return self._say(Status.STOPPED, "the function levels off on one side: it has no lowest point here")
             return self._say(Status.CONVERGED, "flat to second order: nothing lower was found beside it")
         return self._say(Status.CONVERGED, self._kind(), self.root)
 
+    def _undetermined(self) -> Verdict:
+        """Singular; at the start only where the model is linear, since there the data decide it everywhere."""
+        if self.at_start and not self.objective.quadratic:
+            names = [n for n, free in zip(self.objective.layout.flat, self.free, strict=True) if free]
+            moved = np.abs(self.parts.vectors[:, self.singular]).max(axis=1) > 1e-3
+            listed = ", ".join(n for n, m in zip(names, moved, strict=True) if m)
+            return self._say(Status.STOPPED, f"at the start no row depends on {listed}: check the start and the units")
+        return self._say(Status.UNIDENTIFIABLE, self._combination())
+
+    def _levels_off(self) -> bool:
+        """Whether along the weakest eigenvector the function is higher on one side and equal far out on the other."""
+        behind, ahead = (change > 0 for change in self._probe(1.0))
+        return behind != ahead
+
     def _lower_nearby(self) -> bool:
         """Whether θ ± 1e-3·d along the weakest eigenvector is lower."""
+        return min(self._probe(1e-3)) < 0
+
+    def _probe(self, distance: float) -> tuple[float, float]:
+        """The change of T at θ ± distance·d along the weakest eigenvector; below rounding it is 0."""
         direction = np.zeros_like(self.theta)
         direction[self.free] = self.parts.vectors[:, 0] / self.parts.scale
         peak = float(np.max(np.abs(direction[self.free]) / self.size))
-        move = 1e-3 * direction / peak if peak > 0 else direction
+        move = distance * direction / peak if peak > 0 else direction
         here = self.evaluation.total
-        for sign in (1.0, -1.0):
-            beside = np.clip(self.theta + sign * move, self.objective.lower, self.objective.upper)
-            there = self.surface.at(beside, Need.VALUE).total
-            if there < here - 4.0 * U * abs(here):
-                return True
-        return False
+        changes = []
+        for sign in (-1.0, 1.0):
+            there = np.clip(self.theta + sign * move, self.objective.lower, self.objective.upper)
+            change = self.surface.at(there, Need.VALUE).total - here
+            changes.append(0.0 if abs(change) <= 4.0 * U * abs(here) else change)
+        return changes[0], changes[1]
 
     def _kind(self) -> str:
         upward = self.objective.sign < 0
@@ -205,7 +226,9 @@ class _Judge:
         listed = ", ".join([n for n, m in zip(names, moved, strict=True) if m][:8]) + (
             " ..." if moved.sum() > 8 else ""
         )
-        few = f"{self.evaluation.rows} rows cannot determine {len(names)} parameters; "
+        few = (
+            f"{self.evaluation.rows} row{'s' * (self.evaluation.rows != 1)} cannot determine {len(names)} parameters; "
+        )
         why = few if self.evaluation.rows < len(names) else ""
         if moved.sum() == 1:
             return f"{why}the data do not determine {listed}: the loss does not depend on it here"

@@ -248,9 +248,7 @@ def test_an_option_that_is_not_built_is_refused_by_name(run: Run, line: Any, opt
     assert f"--{option} is not built yet" in refused(run("fit", "y = a*t", line[0], f"--{option}", "4"))
 
 
-@pytest.mark.parametrize(
-    "words", [["compare", "y = a*t", "x.csv", "--batches", "1,8,all"], ["resume", "c", "--json"], ["play"]]
-)
+@pytest.mark.parametrize("words", [["resume", "c", "--json"], ["play"]])
 def test_a_command_that_is_not_built_says_so(run: Run, words: list[str]) -> None:
     message = refused(run(*words))
     assert f"{words[0]} is not built yet" in message

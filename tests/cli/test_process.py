@@ -146,4 +146,4 @@ def test_ctrl_c_before_the_first_step_is_one_line(tmp_path: Path) -> None:
     began = time.monotonic()
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, timeout=60)
     assert (result.returncode, result.stdout) == (130, ""), time.monotonic() - began
-    assert result.stderr == "error: interrupted before there was a point to keep\n"
+    assert result.stderr == "error: interrupted before the end; what stands above, if anything, holds\n"

@@ -136,7 +136,7 @@ FORMULAS: list[tuple[str, list[str]]] = [
         "sum is not a function that steepest knows",
         "  y = sum(x)",
         "      ^^^",
-        "the sum over rows is taken by itself; a sum over columns is written X @ B",
+        "the sum over rows is taken by itself; over columns write X @ B, over squares in a penalty B @ B",
     ]),
     ("y = if(x > 0, 1, 2)", [
         "if is not a function that steepest knows",
@@ -208,7 +208,7 @@ FORMULAS: list[tuple[str, list[str]]] = [
         "@ stands between a matrix and the name of its parameters",
         "  [x1, x2] @ (a + b)",
         "           ^",
-        "write X @ B, where X is a matrix column or a list of columns [x1, x2] and B a name",
+        "write X @ B, X a matrix column or a list [x1, x2] and B a name; a ridge penalty is 5*(B @ B)",
     ]),
     ("y = 1.2.3", [
         "1.2.3 is no number",

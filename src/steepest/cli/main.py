@@ -100,13 +100,15 @@ _later_alone = _options(*(click.option(f"--{name}", hidden=True) for name in ("r
 @_how
 @click.option("--batch", metavar="N", help="Rows a step; 1 is SGD, all (the default) every row.")
 @click.option("--reduce", type=click.Choice(["mean", "sum"]), default="mean", help="What the rate multiplies.")
+@click.option("--errors", default="auto", help="hessian: errors by the inverse Hessian, also for a loss of your own.")
 @click.option("--no-shuffle", is_flag=True, help="Mini-batches in the order of the file.")
 @_outputs
 @_later
 def fit(
     formula: str, data: tuple[str, ...], start: tuple[str, ...], bounds: tuple[str, ...], fixed: tuple[str, ...],
     parameters: str | None, sigma: str | None, batch: str | None, no_shuffle: bool, loss: str, weights: str | None,
-    penalty: str | None, where: str | None, method: str, rate: str | None, reduce: str, seed: int, **rest: Any,
+    penalty: str | None, where: str | None, method: str, rate: str | None, reduce: str, errors: str, seed: int,
+    **rest: Any,
 ) -> int:  # fmt: skip
     """Fit FORMULA to the table DATA, a .csv or .parquet file.
 
@@ -125,7 +127,8 @@ def fit(
         loss=loss, start=arguments.starts(start), bounds=arguments.bounds(bounds), fixed=arguments.fixes(fixed),
         parameters=None if parameters is None else [name.strip().strip("`") for name in parameters.split(",")],
         weights=weights, sigma=arguments.number_or_formula(sigma), penalty=penalty, where=where, method=method,
-        batch=_batch(batch), rate=arguments.number_or_formula(rate), reduce=reduce, seed=seed, shuffle=not no_shuffle,
+        batch=_batch(batch), rate=arguments.number_or_formula(rate), reduce=reduce, errors=errors, seed=seed,
+        shuffle=not no_shuffle,
     )  # fmt: skip
     from ..api import fit as run
 

@@ -78,7 +78,7 @@ class Shell(click.Group):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return PIPE_CLOSED
         except KeyboardInterrupt:
-            complain("interrupted before there was a point to keep")
+            complain("interrupted before the end; what stands above, if anything, holds")
             return INTERRUPTED
         return code
 

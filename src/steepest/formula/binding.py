@@ -54,6 +54,8 @@ def bind(
     names = [n for n in formula.names if n not in columns or n in parameters]
     rowwise = {name: width for name, width in columns.items() if name not in parameters}
     condition = None if where is None else _extra(graph, where, "where", rowwise, condition=True)
+    if sigma is not None and formula.left is None:
+        raise FitError("sigma belongs to residuals; a formula without = is the loss of a row: write the sigma into it")
     deviation = None if sigma is None else _deviation(graph, sigma, rowwise)
     weight = None if weights is None else _extra(graph, weights, "weights", rowwise)
     if deviation is not None:

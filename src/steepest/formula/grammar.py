@@ -379,7 +379,7 @@ class _Parser:
             return self.placed(graph.apply(op, left, right), start)
         if op == "@":
             if nodes[left][0] not in ("name", "stack") or nodes[right][0] != "name":
-                mend = "write X @ B, where X is a matrix column or a list of columns [x1, x2] and B a name"
+                mend = "write X @ B, X a matrix column or a list [x1, x2] and B a name; a ridge penalty is 5*(B @ B)"
                 self.fail("@ stands between a matrix and the name of its parameters", token, mend)
             return self.placed(graph.dot(left, right), start)
         return self.placed(graph.apply(op, left, right), start, (left, right))
@@ -505,10 +505,11 @@ class _Parser:
 
     def unknown(self, token: Token) -> NoReturn:
         advice = {
-            "sum": "the sum over rows is taken by itself; a sum over columns is written X @ B",
+            "sum": "the sum over rows is taken by itself; over columns write X @ B, over squares in a penalty B @ B",
             "mean": "means over rows are taken by itself: write the loss of one row",
             "if": "write where(condition, a, b)", "I": "names need a sign: I*(...)",
-            "poly": "write the terms: b0 + b1*x + b2*x**2", "norm": "the loss is squares by itself: write y = ...",
+            "poly": "write the terms: b0 + b1*x + b2*x**2",
+            "norm": "the loss is squares by itself; a ridge penalty is 5*(B @ B)",
         }  # fmt: skip
         near = difflib.get_close_matches(token.text.lower()[:40], [*callable_names(), *ALIASES], 1, 0.65)
         product = f"write {_short(token.text)}*(...) for a product"

@@ -211,9 +211,10 @@ class Surface:
                 kind = _kind(objective.graph.nodes[node][0], value)
                 text = to_text(objective.graph, node, 80)
                 where = f": {', '.join(shown)}" if shown else ""
-                return FitError(
-                    f"{kind} in {text}{place}{where}; {when}: give a start nearer, or bounds that keep it away"
-                )
+                mend = "give a start nearer, or bounds that keep it away"
+                if not any(n in named for n in held):
+                    mend = "no parameter is in it: leave the row out by where, or mend the data"
+                return FitError(f"{kind} in {text}{place}{where}; {when}: {mend}")
         return FitError(f"the derivatives are not finite{place} {when}: {values_at}; give another start")
 
     def _row(self, row: int) -> dict[str, Array]:
