@@ -89,9 +89,7 @@ class _Judge:
         self.parts: Spectrum = spectrum(curvature[np.ix_(free, free)], evaluation.slope[free], factor)
         values = np.abs(self.parts.values)
         largest = float(values.max())
-        # σ of √W·J are roots of the eigenvalues; by Gram the smallest eigenvalues are rounding below p·u
-        limit = (16.0 * len(values) * U) ** 2 if factor is not None else 16.0 * len(values) * U
-        self.singular = values <= limit * largest if largest > 0 else np.ones_like(values, dtype=bool)
+        self.singular = self.parts.flat
         self.step = self.parts.step(~self.singular)
         with np.errstate(divide="ignore", invalid="ignore"):
             falls = np.where(self.singular, 0.0, self.parts.slope**2 / values)

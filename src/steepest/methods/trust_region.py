@@ -19,6 +19,7 @@ from .method import State
 
 Mask = NDArray[np.bool_]
 U = float(np.finfo(float).eps)
+SINGULAR = 16.0 * U  # times the number of parameters: a part of the largest singular value that is rounding
 FIRST_RADIUS = 1.0  # times the length of the scaled start; MINPACK's 100 leaps over the valley it starts in
 NOISE = 16.0 * U  # relative rounding of a loss: differences below it say nothing
 
@@ -60,12 +61,12 @@ def spectrum(curvature: Array, slope: Array, factor: Array | None = None, scale:
         scale = unit_scale(curvature)
     if factor is None:
         values, vectors = np.linalg.eigh(curvature / np.outer(scale, scale))
-        return Spectrum(scale, values, vectors, vectors.T @ (slope / scale), len(slope) * U)
+        return Spectrum(scale, values, vectors, vectors.T @ (slope / scale), SINGULAR * len(slope))
     p = len(slope)
     left, singular, right = np.linalg.svd(factor[:p, :p] / scale)
     order = np.arange(p)[::-1]
     coordinates = -(left.T @ factor[:p, p]) * singular
-    return Spectrum(scale, singular[order] ** 2, right.T[:, order], coordinates[order], (p * U) ** 2)
+    return Spectrum(scale, singular[order] ** 2, right.T[:, order], coordinates[order], (SINGULAR * p) ** 2)
 
 
 def restrict(factor: Array | None, free: Mask) -> Array | None:
