@@ -4,7 +4,7 @@ PYTHON ?= python3
 PIP = .venv/bin/python -m pip -qq --disable-pip-version-check
 RUN = .venv/bin/python -m
 
-.PHONY: demo test test-all lint bench clean
+.PHONY: demo test test-all lint docs bench clean
 .NOTPARALLEL:
 
 demo: .venv/.installed
@@ -20,6 +20,10 @@ lint: .venv/.installed-test
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
 	$(RUN) mypy
+
+# Every block of README.md and docs/ is run, and must print what the page says.
+docs: .venv/.installed-test
+	$(RUN) pytest tests/test_docs.py
 
 # Scripts whose name begins with an underscore are helpers.
 bench: .venv/.installed-test

@@ -72,6 +72,14 @@ class Explanation:
 
     __str__ = text
 
+    def _repr_html_(self) -> str:
+        """The same as a table, with the derivatives in LaTeX, for notebooks."""
+        from .report.html import explanation_html
+
+        return explanation_html(
+            self.formula, self.roles, self.of, self.row_loss, self.partials, self.quadratic, self.rates, self.program
+        )
+
     @cached_property
     def latex(self) -> dict[str, str]:
         """LaTeX of each partial derivative, by name."""

@@ -197,6 +197,12 @@ class Fit:
 
     __str__ = __repr__ = text
 
+    def _repr_html_(self) -> str:
+        """The same as a table, for notebooks."""
+        from .report.html import fit_html
+
+        return fit_html(self.as_dict(), self._table(), self._facts())
+
     def _table(self) -> list[tuple[str, float, float | None, tuple[float, float] | None]]:
         intervals = self.interval() if self.covariance is not None else {}
         errors = flatten(self.errors or {})
