@@ -108,14 +108,14 @@ class Mistake:
 MISTAKES = [
     Mistake(
         "a misspelt column",
-        ["signal = a*exp(-b*tiem) + c", "decay.csv"],
+        ["signal = a*exp(-b*timr) + c", "decay.csv"],
         mend="did you mean the column time?",
         error=steepest.FormulaError,
         printed="""\
-error: tiem is not a column
-  signal = a*exp(-b*tiem) + c
+error: timr is not a column
+  signal = a*exp(-b*timr) + c
                     ^^^^
-did you mean the column time? If tiem is a parameter, say parameters=['tiem']
+did you mean the column time? If timr is a parameter, say parameters=['timr']
 """,
     ),
     Mistake(
