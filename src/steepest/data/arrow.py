@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from steepest.data.columns import Column, refusal, unusable
-from steepest.data.source import ColumnType
+from .columns import Column, refusal, unusable
+from .source import ColumnType
 
 
 def import_column(value: Any) -> Column:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from steepest.data.source import UNIT
+from .source import UNIT
 
 WINDOW = UNIT
 """Rows of a window; constant, because the order must not depend on memory or batch size."""
