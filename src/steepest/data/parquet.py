@@ -86,7 +86,9 @@ class ParquetFile(PagedFile):
         import pyarrow.parquet as pq
 
         # without pre_buffer, memory stays at the row group that is read
-        return pq.ParquetFile(self.path, metadata=metadata, buffer_size=buffer, pre_buffer=False)
+        return pq.ParquetFile(
+            self.path, metadata=metadata, buffer_size=buffer, pre_buffer=False, page_checksum_verification=True
+        )
 
     def _damaged(self, error: Exception, place: str = "") -> DataError:
         reason = " ".join(str(error).split()).rstrip(" .:")

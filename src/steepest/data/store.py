@@ -6,7 +6,8 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
 from threading import Lock
-from typing import IO, Any
+from typing import Any
+from weakref import finalize
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,35 @@ from ..errors import DataError
 from .source import HELD, UNIT, ColumnType, Piece, Source, check_names, even_units
 
 Columns = Mapping[str, NDArray[np.float64]]
+
+
+class Copy:
+    """A temporary file of bytes, closed and gone when nobody holds it."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._file: Any = tempfile.TemporaryFile(buffering=0, prefix="steepest-")  # noqa: SIM115
+        self._lock = Lock()
+        finalize(self, self._file.close)
+
+    def seek(self, at: int) -> None:
+        """Write from here on."""
+        self._file.seek(at)
+
+    def write(self, rest: memoryview) -> None:
+        """Add bytes. Raises OSError where there is no room."""
+        while rest:
+            rest = rest[self._file.write(rest) :]
+
+    def read(self, at: int, rest: memoryview) -> None:
+        """Fill `rest` with the bytes from `at` on."""
+        with self._lock:
+            self._file.seek(at)
+            while rest:
+                got = self._file.readinto(rest)
+                if not got:
+                    raise DataError(f"the temporary copy of {self._name} is cut short; run it again")
+                rest = rest[got:]
 
 
 class Store:
@@ -30,7 +60,7 @@ class Store:
         self._widths = dict(widths)
         self._size = 8 * sum(width or 1 for width in widths.values())  # bytes of a row
         self._held: list[dict[str, NDArray[np.float64]]] = []
-        self._file: IO[bytes] | None = None
+        self._file: Copy | None = None
         self._unit = self._empty()
 
     def append(self, rows: int, columns: Columns) -> None:
@@ -77,7 +107,7 @@ class Store:
                 self._unit = self._empty()
                 if len(self._held) * UNIT * self._size <= HELD:
                     return
-                self._file = tempfile.TemporaryFile(buffering=0, prefix="steepest-")  # noqa: SIM115
+                self._file = Copy(self.name)
                 for held in self._held:
                     self._write(held)
                 self._held.clear()
@@ -92,9 +122,7 @@ class Store:
     def _write(self, unit: dict[str, NDArray[np.float64]]) -> None:
         assert self._file is not None
         for column in unit.values():
-            rest = column.data.cast("B")
-            while rest:
-                rest = rest[self._file.write(rest) :]
+            self._file.write(column.data.cast("B"))
 
     def _empty(self) -> dict[str, NDArray[np.float64]]:
         return {n: np.empty(UNIT if width is None else (UNIT, width)) for n, width in self._widths.items()}
@@ -110,7 +138,7 @@ class Stored:
         rows: int,
         size: int,
         held: list[dict[str, NDArray[np.float64]]],
-        file: IO[bytes] | None,
+        file: Copy | None,
     ) -> None:
         self.name = name
         self.rows = rows
@@ -119,7 +147,6 @@ class Stored:
         self.schema = {name: ColumnType("number", width) for name, width in widths.items()}
         self.slow = file is not None
         self._widths, self._size, self._held, self._file = dict(widths), size, held, file
-        self._lock = Lock()
         self._place: Callable[[int], str] = lambda row: f"row {row:,}"
         self._check: Callable[[], None] | None = None
 
@@ -145,21 +172,12 @@ class Stored:
     def _from_file(self, unit: int) -> dict[str, NDArray[np.float64]]:
         assert self._file is not None
         rows, at = self.units[unit], unit * UNIT * self._size
-        columns = {}
+        columns: dict[str, NDArray[np.float64]] = {}
         for name, width in self._widths.items():
             size = 8 * rows * (width or 1)
             if name in self.schema:
                 column = np.empty(rows if width is None else (rows, width))
-                with self._lock:
-                    self._file.seek(at)
-                    self._fill(self._file, column.data.cast("B"))
+                self._file.read(at, column.data.cast("B"))
                 columns[name] = column
             at += size
         return columns
-
-    def _fill(self, file: IO[bytes], rest: memoryview) -> None:
-        while rest:
-            got = file.readinto(rest)  # type: ignore[attr-defined]
-            if not got:
-                raise DataError(f"the temporary copy of {self.name} is cut short; run it again")
-            rest = rest[got:]

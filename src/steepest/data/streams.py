@@ -126,7 +126,8 @@ class StreamSource(Unselected):
         except (DataError, MemoryError):
             raise
         except Exception as error:  # a driver has error classes of its own
-            reason = " ".join(str(error).split()).rstrip(" .:") or type(error).__name__
+            said = str(error).partition("Detail: Python exception")[0]  # no traceback inside a sentence
+            reason = " ".join(said.split()).rstrip(" .:") or type(error).__name__
             raise DataError(f"{self._kind} cannot be read: {reason[:120]}") from error
 
 
@@ -229,6 +230,10 @@ def _sqlite_tables(path: Path) -> list[str]:
 
 
 def _run(connection: Any, query: str, close: Callable[[], object] = int) -> Batches | Cells:
+    import pyarrow as pa
+
+    if type(connection).__module__.strip("_").partition(".")[0] == "duckdb":
+        return Batches(pa.RecordBatchReader.from_stream(connection.sql(query)), close)
     cursor = connection.cursor()
 
     def done() -> None:
@@ -240,8 +245,6 @@ def _run(connection: Any, query: str, close: Callable[[], object] = int) -> Batc
         holder = result if hasattr(result, "fetchmany") else cursor  # DBAPI leaves open what execute returns
         for method in ("fetch_record_batch", "to_arrow_reader", "fetch_arrow_table"):
             if hasattr(holder, method):
-                import pyarrow as pa
-
                 return Batches(pa.RecordBatchReader.from_stream(getattr(holder, method)()), done)
         return Cells(holder, done)
     except BaseException:
