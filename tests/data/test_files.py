@@ -53,6 +53,15 @@ def test_a_folder_or_a_pattern_is_read_in_natural_order(folder, ending):
         np.testing.assert_array_equal(column(data), np.arange(120.0))
 
 
+def test_hidden_files_and_folders_are_no_part_of_a_pattern(tmp_path, ending):
+    base = tmp_path / "_data"
+    for name in ("a", "_b", "2020/c", "_temporary/d", ".trash/e"):
+        path = base / (name + ending)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(path)
+    assert open_source(f"{base}/**/*{ending}").select(["x"]).rows == 20
+
+
 def test_a_list_is_read_in_its_own_order(folder, ending):
     np.testing.assert_array_equal(
         column([folder / f"part-{part}{ending}" for part in (10, 2)]), [*range(100, 110), *range(20, 30)]
@@ -165,6 +174,9 @@ LISTS = {
     "absent": (["a.csv", "zzz.csv"], "no file 'zzz.csv'"),
     "empty folder": ("empty", "the folder empty holds no .csv"),
     "folder of folders": ("nested", "the folder nested holds no .csv pattern 'nested/*/*.parquet'"),
+    "folders beside files": ("mixed", "mixed holds files and the folder more pattern 'mixed/*.csv' 'mixed/**/*.csv'"),
+    "path and query": (("a.csv", "select * from t"), "a query needs a database sqlite:"),
+    "database": ("lab.db", ".db files cannot be read; write 'sqlite:lab.db: select * from"),
     "hidden pattern": ("_*.csv", "no file fits the pattern '_*.csv'"),
     "empty text": (["a.csv", ""], "path is empty"),
     "remote": (["https://example.org/a.csv"], "remote files"),
@@ -179,6 +191,9 @@ def test_a_list_that_is_no_table_is_refused_in_one_sentence(tmp_path, monkeypatc
     for path in ("a.csv", "b.parquet", "_c.csv"):
         write(tmp_path / path)
     (tmp_path / "empty").mkdir()
+    (tmp_path / "mixed" / "more").mkdir(parents=True)
+    write(tmp_path / "mixed" / "a.csv")
+    (tmp_path / "lab.db").write_bytes(b"")
     (tmp_path / "nested" / "2020").mkdir(parents=True)
     with pytest.raises(DataError) as caught:
         open_source(data)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import glob
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ _PAGED: Mapping[str, Callable[[Path, str], ParquetFile | IpcFile]] = {
 }
 _ENDINGS = (*_TEXT, *_PAGED)
 _GIVE = "give .csv, .tsv, .parquet or .arrow files, a frame or a dict of arrays"
+_DATABASES = (".db", ".sqlite", ".sqlite3")
+_QUERY = re.compile(r"\s*(select|with)\s", re.IGNORECASE)
 _FRAMES = ("pyarrow.", "polars.", "pandas.")
 
 
@@ -115,8 +118,12 @@ def _expanded(text: str) -> list[Path]:
         return [path]
     if not any(mark in text for mark in "*?["):
         raise _missing(text, path)
-    found = [Path(name) for name in natural(glob.glob(text, recursive=True))]
-    files = [file for file in found if file.is_file() and not file.name.startswith((".", "_"))]
+    if _QUERY.match(text):
+        raise DataError("a query needs a database: (connection, 'select ...') or 'sqlite:measurements.db: select ...'")
+    fixed = len(os.path.dirname(re.split(r"[*?[]", text, maxsplit=1)[0]))
+    found = natural(glob.glob(text, recursive=True))
+    shown = [name for name in found if not any(part.startswith((".", "_")) for part in Path(name[fixed:]).parts)]
+    files = [path for name in shown if (path := Path(name)).is_file()]
     if not files:
         if _like_formula(text):
             raise _swapped(text)
@@ -127,13 +134,19 @@ def _expanded(text: str) -> list[Path]:
 def _of_folder(text: str, path: Path) -> list[Path]:
     """The tables of a folder; hidden files and those that begin with an underscore (_SUCCESS) are none."""
     names = [name for name in natural(os.listdir(path)) if not name.startswith((".", "_"))]
+    inner = next((name for name in names if (path / name).is_dir()), None)
     files = [path / name for name in names if not (path / name).is_dir()]
     if not any(_ending(file) for file in files):
-        inner = next((name for name in names if (path / name).is_dir()), None)
         deeper = f"; for the files of its folders give the pattern {str(path / '*' / '*.parquet')!r}" if inner else ""
         raise DataError(f"the folder {text} holds no {', '.join(_ENDINGS[:2])}, .parquet or .arrow file{deeper}")
+    ending = next(found for file in files if (found := _ending(file)))
+    if inner:
+        here, deep = str(path / ("*" + ending)), str(path / "**" / ("*" + ending))
+        raise DataError(
+            f"the folder {text} holds files and the folder {inner}; give the pattern {here!r} for its files alone, "
+            f"or {deep!r} for those of its folders too"
+        )
     if odd := [file for file in files if not _ending(file)]:
-        ending = next(found for file in files if (found := _ending(file)))
         pattern = str(path / ("*" + ending))
         raise DataError(f"{odd[0].name} in the folder {text} is no table; move it, or give the pattern {pattern!r}")
     return files
@@ -150,7 +163,8 @@ def _one_kind(paths: Sequence[Path], shown: Sequence[str]) -> str:
     for path, name, ending in zip(paths, shown, endings, strict=True):
         if ending is None:
             files = f"{path.suffix} files" if path.suffix else "files without an ending"
-            raise DataError(f"{path if len(paths) == 1 else name}: {files} cannot be read; {_GIVE}")
+            mend = f"write 'sqlite:{path}: select * from ...'" if path.suffix.lower() in _DATABASES else _GIVE
+            raise DataError(f"{path if len(paths) == 1 else name}: {files} cannot be read; {mend}")
         if ending != endings[0]:
             raise DataError(
                 f"{name} is a {ending} file, but {shown[0]} a {endings[0]} file; give files of one kind, "
