@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import csv
 import math
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 import steepest
+from steepest.cli.predictions import predictions, refuse_input, write
+from steepest.errors import FitError
 
 from .conftest import Run, refused
 
@@ -83,3 +88,68 @@ def test_a_link_to_the_data_is_the_data(run: Run, saved: str, rows: str, tmp_pat
 def test_a_missing_column_is_one_message(run: Run, saved: str, tmp_path: Path) -> None:
     (tmp_path / "bare.csv").write_text("u\n1\n")
     assert "'t'" in refused(run("predict", saved, "bare.csv"))
+
+
+# block by block ---------------------------------------------------------------------------------------------------
+
+
+def test_the_parts_are_those_of_the_library_to_the_last_bit(saved: str, tmp_path: Path) -> None:
+    t = np.random.default_rng(0).uniform(0, 5, 200_001)
+    t[77] = math.nan
+    pq.write_table(pa.table({"t": pa.array(t, from_pandas=True)}), tmp_path / "t.parquet", row_group_size=30_001)
+    fit = steepest.load(saved)
+    parts = list(predictions(fit, tmp_path / "t.parquet"))
+    assert len(parts) > 1
+    np.testing.assert_array_equal(np.concatenate(parts), fit.predict({"t": t}))
+    for name in ("out.csv", "out.parquet"):
+        assert write(predictions(fit, tmp_path / "t.parquet"), str(tmp_path / name), sys.stdout) == len(t)
+    table = pq.read_table(tmp_path / "out.parquet")
+    np.testing.assert_array_equal(table["prediction"].to_numpy(), np.concatenate(parts))
+    with (tmp_path / "out.csv").open() as file:
+        cells = [float(row["prediction"] or "nan") for row in csv.DictReader(file)]
+    np.testing.assert_array_equal(cells, np.concatenate(parts))
+
+
+def test_a_formula_without_columns_has_a_row_for_each_row(tmp_path: Path) -> None:
+    fit = steepest.fit("y = a", {"y": np.arange(5.0)})
+    (tmp_path / "new.csv").write_text("u\n1\n2\n3\n")
+    assert np.concatenate(list(predictions(fit, tmp_path / "new.csv"))).tolist() == [2.0, 2.0, 2.0]
+
+
+def test_a_file_that_breaks_in_the_middle_leaves_nothing_behind(saved: str, tmp_path: Path) -> None:
+    def parts() -> Iterator[np.ndarray]:
+        yield np.ones(3)
+        raise steepest.DataError("broken")
+
+    for name in ("out.csv", "out.parquet"):
+        with pytest.raises(steepest.DataError, match="broken"):
+            write(parts(), str(tmp_path / name), sys.stdout)
+    assert {path.name for path in tmp_path.iterdir()} == {"fit.json"}
+
+
+@pytest.mark.parametrize(
+    ("out", "data", "words"),
+    [
+        ("many/a.csv", ["many"], "overwrite the input"),
+        ("many/new.csv", ["many"], "become a part of the input many"),
+        ("a.csv", ["*.csv"], "overwrite the input a.csv"),
+        ("new.csv", ["*.csv"], r"fit the input \*\.csv"),
+        ("many/new.csv", ["many/*.csv"], "fit the input many"),
+        ("many/a.csv", ["a.csv", "many/a.csv"], "overwrite the input many"),
+        ("link.csv", ["many"], "overwrite the input"),
+        ("runs.csv", ["sqlite:runs.csv: select * from t"], "overwrite the input runs.csv"),
+        ("fit.json", ["a.csv"], "overwrite the input fit.json"),
+    ],
+)
+def test_out_is_no_part_of_a_folder_or_a_pattern(
+    saved: str, out: str, data: list[str], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("many").mkdir()
+    for path in ("a.csv", "many/a.csv", "runs.csv"):
+        Path(path).write_text("t\n1\n")
+    Path("link.csv").symlink_to("many/a.csv")
+    with pytest.raises(FitError, match=words):
+        refuse_input(out, "fit.json", data)
+    for free in (None, "out.parquet", "new.parquet"):
+        refuse_input(free, "fit.json", data)

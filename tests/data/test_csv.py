@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from steepest.data import open_source
-from steepest.data.csv import CsvSource
+from steepest.data.csv import CsvFile
 from steepest.errors import DataError
 
 NAN = np.nan
@@ -55,8 +55,8 @@ def test_a_used_column_is_read_as_float64(write, case):
     path = write(text)
     fast = open_source(path).select(["x"])
     np.testing.assert_array_equal(fast.read(0)["x"], wanted)
-    opened = CsvSource(path)
-    columns, rows = opened._read_carefully({"x": opened._header.index("x")})
+    file = CsvFile(path, path.name)
+    ((rows, columns),) = file.careful({"x": file.header.index("x")})
     np.testing.assert_array_equal(columns["x"], wanted)
     assert rows == fast.rows == len(wanted)
 
@@ -126,7 +126,7 @@ BAD = {
     "only a header": ("x,y\n", "a.csv a header and no rows"),
     "no header": ("1,2.5\n3,4\n", "a.csv has no header first line '1,2.5' names above"),
     "semicolons": ("x;y\n1,5;2\n", "a.csv separated by semicolons read_csv('a.csv', sep=';'"),
-    "tabs": ("x\ty\n1\t2\n", "a.csv separated by tabs sep='\\t'"),
+    "tabs": ("x\ty\n1\t2\n", "a.csv separated by tabs .tsv"),
     "absent": ("u,v\n1,2\n", "no column 'x' in a.csv 'u', 'v'"),
     "duplicates": ("x,x\n1,2\n", "more than one column of a.csv 'x' rename"),
     "UTF-16": ("x,y\n1,2\n".encode("utf-16"), "a.csv UTF-8 save"),

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from steepest.data import blocks, open_source, parquet
+from steepest.data import blocks, files, open_source
 from steepest.errors import DataError
 
 N = 30_000
@@ -29,7 +29,7 @@ def test_a_row_group_is_decoded_once_where_the_columns_are_small(path):
 
 def test_the_answer_does_not_depend_on_what_is_kept_in_memory(path, monkeypatch):
     kept = list(blocks(open_source(path).select(["x"])))
-    monkeypatch.setattr(parquet, "CACHE", 0)
+    monkeypatch.setattr(files, "HELD", 0)
     source = open_source(path).select(["x"])
     assert source.read(1)["x"] is not source.read(1)["x"]
     for one, two in zip(kept, blocks(source), strict=True):

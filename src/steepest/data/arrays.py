@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from typing import Any
 
@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from ..errors import DataError
 from .columns import Column, read_column
-from .source import UNIT, ColumnType, Source, Unselected, check_names, even_units, label, repeats
+from .source import UNIT, ColumnType, Piece, Source, Unselected, check_names, even_units, label, repeats
 
 
 class Table:
     """Selected columns in memory, as float64: (rows,) or (rows, q)."""
 
     name = "data"
+    slow = False
 
     def __init__(self, columns: Mapping[str, NDArray[np.float64]], rows: int) -> None:
         if rows == 0:
@@ -37,12 +38,15 @@ class Table:
     def read(self, unit: int) -> dict[str, NDArray[np.float64]]:
         return {name: column[unit * UNIT : (unit + 1) * UNIT] for name, column in self._columns.items()}
 
+    def pieces(self, unit: int) -> Iterator[Piece]:
+        yield self.units[unit], self.read(unit)
+
     def locate(self, row: int) -> str:
         return f"row {row:,}"
 
 
 class ArraySource(Unselected):
-    """A dict of arrays or lists, or any frame that speaks the Arrow C stream (pandas, Polars, pyarrow, DuckDB).
+    """A dict of arrays or lists, a structured array, or a frame in memory (pandas, Polars, pyarrow).
 
     A dict's value is an array, a list or a series, 1-D or (rows, q); None and masked values are nulls. Only columns
     that are selected are checked and converted: the others may be anything. float64 C-contiguous arrays are not copied.
@@ -79,6 +83,10 @@ def _columns(data: Any) -> list[tuple[str, Column]]:
             if not isinstance(name, str):
                 raise DataError(f"column names must be text, not {name!r} ({type(name).__name__})")
         return [(name, _column(value)) for name, value in data.items()]
+    if isinstance(data, np.ndarray):  # structured
+        if data.ndim != 1:
+            raise DataError(f"a structured array of {data.ndim} dimensions; give one of shape (rows,)")
+        return [(name, read_column(data[name])) for name in data.dtype.names or ()]
     if hasattr(data, "iloc"):  # pandas: series by series, since one odd column would stop the export of the whole frame
         return [(str(name), _column(data.iloc[:, place])) for place, name in enumerate(data.columns)]
     return _arrow_columns(data)

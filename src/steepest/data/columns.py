@@ -85,7 +85,7 @@ def _float64(array: NDArray[Any], label: str) -> NDArray[np.float64]:
     if kind == "O":
         cells = array.ravel().tolist()  # a masked value comes out as None
         width = array.shape[1] if array.ndim == 2 else 1
-        values = np.array([_number(cell, place // width, label) for place, cell in enumerate(cells)], np.float64)
+        values = np.array([to_number(cell, place // width, label) for place, cell in enumerate(cells)], np.float64)
         values = values.reshape(array.shape)
     elif _KINDS.get(kind) == "number":
         with np.errstate(over="ignore"):  # a long double beyond float64 becomes inf, which the reader refuses
@@ -93,12 +93,13 @@ def _float64(array: NDArray[Any], label: str) -> NDArray[np.float64]:
     else:
         first = array.ravel()[:1].tolist()
         if first and _KINDS.get(kind) == "text":
-            _number(first[0], 0, label)  # raises, showing the value
+            to_number(first[0], 0, label)  # raises, showing the value
         raise refusal(label, _KINDS.get(kind, "other"))
     return values if mask is None or not mask.any() else np.where(mask, np.nan, values)
 
 
-def _number(cell: Any, row: int, label: str) -> float:
+def to_number(cell: Any, row: int, label: str) -> float:
+    """One cell as a number, a null as NaN. Raises DataError, naming its row, for one that is none."""
     if isinstance(cell, float):
         return cell
     kind = _cell_kind(cell)

@@ -2,101 +2,108 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from copy import copy
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any
 
 from ..errors import DataError
-from .source import ColumnType, Source, check_names, fingerprint, label, repeats
+from .files import PagedFile
+from .source import HELD, TILE, UNIT, Piece, label, repeats
 
-CACHE = 1 << 30
-"""Bytes: used columns that take less, decoded, stay in memory after the first pass. The answer never depends on it."""
+_PIECE = 4 * UNIT  # rows at a time of a row group that is too large to be held
 
 
-class ParquetSource:
+class ParquetFile(PagedFile):
     """One Parquet file; a unit is a row group, and only the used columns are read.
 
     A fixed-size list is a matrix column. Raises DataError for a file that is damaged, empty or not Parquet.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, name: str) -> None:
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         from .arrow import column_type
 
-        self.name = path.name
-        self.fingerprint = fingerprint(path)
-        _check_magic(path)
+        super().__init__(path, name)
+        _check_magic(path, name)
         try:
-            # without pre_buffer, memory stays at the row group that is read
-            self._file = pq.ParquetFile(path, pre_buffer=False)
-            fields = list(self._file.schema_arrow)
+            file = self._open(0)
+            fields = list(file.schema_arrow)
         except (pa.ArrowException, OSError) as error:
             raise self._damaged(error) from error
-        metadata = self._file.metadata
-        self.rows: int = metadata.num_rows
-        self.units = tuple(metadata.row_group(group).num_rows for group in range(metadata.num_row_groups))
-        self.schema: dict[str, ColumnType] = {field.name: column_type(field.type) for field in fields}
-        self._repeated = repeats([field.name for field in fields])
-        self._names: tuple[str, ...] = ()
-        self._held: dict[int, dict[str, NDArray[np.float64]]] | None = None
+        self._metadata = file.metadata
+        self.rows: int = self._metadata.num_rows
+        self.units = tuple(self._metadata.row_group(group).num_rows for group in range(self._metadata.num_row_groups))
+        self.schema = {field.name: column_type(field.type) for field in fields}
+        self.repeated = repeats([field.name for field in fields])
 
-    def select(self, columns: Sequence[str]) -> Source:
-        names = check_names(columns, self.schema, self._repeated, self.name)
-        if self.rows == 0:
-            raise DataError(f"{self.name} has no rows")
-        for name in names:
-            if self.schema[name].kind != "number":
-                self._decode(0, name)  # raises, showing a value
-        selected = copy(self)
-        selected.schema = {name: self.schema[name] for name in names}
-        selected._names = names
-        size = 8 * self.rows * sum(kind.width or 1 for kind in selected.schema.values())
-        selected._held = {} if size < CACHE else None
-        return selected
+    def open(self, names: Sequence[str]) -> Any:
+        import pyarrow as pa
 
-    def read(self, unit: int) -> dict[str, NDArray[np.float64]]:
-        if self._held is not None and unit in self._held:
-            return self._held[unit]
-        columns = self._decode(unit, *self._names)
-        if self._held is not None:
-            self._held[unit] = columns
-        return columns
+        # a buffer keeps even the raw bytes of a large row group out of memory; for the others it is only slower
+        large = any(self._large(unit, names) for unit in range(len(self.units)))
+        try:
+            return self._open(1 << 20 if large else 0, self._metadata)
+        except (pa.ArrowException, OSError) as error:
+            raise self._damaged(error) from error
 
-    def locate(self, row: int) -> str:
-        return f"row {row:,} of {self.name}"
-
-    def _decode(self, unit: int, *names: str) -> dict[str, NDArray[np.float64]]:
+    def pieces(self, handle: Any, unit: int, names: Sequence[str]) -> Iterator[Piece]:
         import pyarrow as pa
 
         from .arrow import chunked_column
 
         if not names:
-            return {}
+            yield self.units[unit], {}
+            return
         try:
-            group = self._file.read_row_group(unit, columns=list(names))
+            for part in self._parts(handle, unit, names):
+                yield (
+                    part.num_rows,
+                    {name: chunked_column(part.column(name)).convert(label(name, self.name)) for name in names},
+                )
         except (pa.ArrowException, OSError) as error:
             raise self._damaged(error, f" in row group {unit}") from error
-        return {name: chunked_column(group.column(name)).convert(label(name, self.name)) for name in names}
+
+    def _parts(self, handle: Any, unit: int, names: Sequence[str]) -> Iterator[Any]:
+        import pyarrow as pa
+
+        columns = list(names)
+        if not self._large(unit, names):
+            yield handle.read_row_group(unit, columns=columns)
+            return
+        rows = max(TILE, min(_PIECE, HELD // (16 * self._width(names))) // TILE * TILE)
+        for batch in handle.iter_batches(rows, row_groups=[unit], columns=columns):
+            yield pa.Table.from_batches([batch])
+
+    def _large(self, unit: int, names: Sequence[str]) -> bool:
+        rows = self.units[unit]
+        return rows > 16 * UNIT or 8 * rows * self._width(names) > HELD
+
+    def _width(self, names: Sequence[str]) -> int:
+        return sum(self.schema[name].width or 1 for name in names) or 1
+
+    def _open(self, buffer: int, metadata: Any = None) -> Any:
+        import pyarrow.parquet as pq
+
+        # without pre_buffer, memory stays at the row group that is read
+        return pq.ParquetFile(
+            self.path, metadata=metadata, buffer_size=buffer, pre_buffer=False, page_checksum_verification=True
+        )
 
     def _damaged(self, error: Exception, place: str = "") -> DataError:
         reason = " ".join(str(error).split()).rstrip(" .:")
-        return DataError(f"{self.name} is damaged{place} ({reason}); copy or write it again")
+        return DataError(f"{self.name} is damaged{place} ({reason[:90]}); copy or write it again")
 
 
-def _check_magic(path: Path) -> None:
+def _check_magic(path: Path, name: str) -> None:
     """A Parquet file begins and ends with PAR1; this tells a foreign file from a truncated one."""
     with path.open("rb") as file:
         head = file.read(4)
         file.seek(-min(4, path.stat().st_size), 2)
         foot = file.read(4)
     if not head:
-        raise DataError(f"{path.name} is empty")
+        raise DataError(f"{name} is empty")
     if head not in (b"PAR1", b"PARE"):
-        raise DataError(f"{path.name} is not a Parquet file: it begins with {head!r}, not with b'PAR1'")
+        raise DataError(f"{name} is not a Parquet file: it begins with {head!r}, not with b'PAR1'")
     if foot != head:
-        raise DataError(f"{path.name} is cut short: a Parquet file ends with b'PAR1'; copy or write it again")
+        raise DataError(f"{name} is cut short: a Parquet file ends with b'PAR1'; copy or write it again")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..errors import DataError
 from .order import WINDOW, unit_order, window_permutation
-from .source import Block, Source, blocks, cut, recut
+from .source import Block, Source, blocks, cut, read, recut
 
 
 @dataclass
@@ -95,16 +95,16 @@ class Reader:
 
     def _stream(self, order: Iterable[int], start: int) -> Iterator[Block]:
         """The units in this order, from row `start` of the stream on, screened; `first_row` counts in the stream."""
-        first_rows = list(accumulate(self.source.units, initial=0))
-        at = 0
-        for unit in order:
-            rows = self.source.units[unit]
-            if rows and at + rows > start:
-                block = Block(first_rows[unit], rows, self.source.read(unit))
+        order = list(order)
+        ends = accumulate(self.source.units[unit] for unit in order)
+        begun = next((place for place, end in enumerate(ends) if end > start), len(order))
+        at = sum(self.source.units[unit] for unit in order[:begun])
+        for block in read(self.source, order[begun:]):
+            if at + block.rows > start:
                 if self._dirty is None or self._dirty:  # before the order hides the number of a row
                     block = self._screen(block, _Count())
-                yield cut(replace(block, first_row=at), max(start - at, 0), rows)
-            at += rows
+                yield cut(replace(block, first_row=at), max(start - at, 0), block.rows)
+            at += block.rows
 
     def _windows(self, order: Iterable[int], seed: int, epoch: int, start: int) -> Iterator[Block]:
         """The windows of the stream, each permuted, from row `start` of the order on."""

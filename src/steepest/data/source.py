@@ -5,19 +5,24 @@ from __future__ import annotations
 import difflib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import accumulate
 from typing import Any, NoReturn, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError
+from .ahead import ahead
 
 TILE = 4_096
 """Rows of a tile. Tiles are counted from row 0 and totals are added tile by tile: the same bits for any file layout."""
 
 UNIT = 65_536
 """Rows of a unit where a file does not set its own, of the largest block, and of a window of the random order."""
+
+HELD = 64 << 20
+"""Bytes: used columns of files and streams that take no more, as float64, stay in memory. Constant; the answer never
+depends on it."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +52,11 @@ class Block:
     live: NDArray[np.bool_] | None = None
 
 
+Piece = tuple[int, dict[str, NDArray[np.float64]]]
+
+
 class Source(Protocol):
-    """A table. `select` comes first; `rows`, `units`, `read` and `locate` speak of the selected table."""
+    """A table. `select` comes first; all that stands after it here speaks of the selected table."""
 
     @property
     def name(self) -> str:
@@ -60,7 +68,7 @@ class Source(Protocol):
 
     @property
     def fingerprint(self) -> dict[str, Any]:
-        """`name`, `size` (bytes), `mtime` (seconds) of a file; empty for a table in memory."""
+        """`name`, `size` (bytes), `mtime` (seconds) of a file; `name`, `files` of several; empty without a file."""
 
     def select(self, columns: Sequence[str]) -> Source:
         """Narrow to the columns that are used. Raises DataError where one is absent or does not hold numbers."""
@@ -75,6 +83,13 @@ class Source(Protocol):
 
     def read(self, unit: int) -> dict[str, NDArray[np.float64]]:
         """The columns of one unit, float64 and C-contiguous, (rows,) or (rows, q); a null is NaN."""
+
+    def pieces(self, unit: int) -> Iterator[Piece]:
+        """The same, in consecutive pieces where a unit is too large to be held: the rows of each, and its columns."""
+
+    @property
+    def slow(self) -> bool:
+        """Whether reading takes long enough to be done ahead by a thread."""
 
     def locate(self, row: int) -> str:
         """The place of a row for people: "row 17", "row 81,204 of part.parquet", "line 14 of a.csv"."""
@@ -94,6 +109,13 @@ class Unselected:
     def read(self, unit: int) -> dict[str, NDArray[np.float64]]:
         self._refuse()
 
+    def pieces(self, unit: int) -> Iterator[Piece]:
+        self._refuse()
+
+    @property
+    def slow(self) -> bool:
+        self._refuse()
+
     def locate(self, row: int) -> str:
         self._refuse()
 
@@ -107,14 +129,22 @@ def blocks(source: Source) -> Iterator[Block]:
     Each Block is a run of whole tiles, at most UNIT rows; only the last may end within a tile. A tile that straddles
     units is stitched (copied); all else are slices of what the source holds.
     """
-    return recut(_units(source), source.rows, TILE, UNIT)
+    return recut(read(source, range(len(source.units))), source.rows, TILE, UNIT)
 
 
-def _units(source: Source) -> Iterator[Block]:
-    first_row = 0
-    for unit, rows in enumerate(source.units):
-        yield Block(first_row, rows, source.read(unit))
-        first_row += rows
+def read(source: Source, order: Iterable[int]) -> Iterator[Block]:
+    """The units of a selected source in this order, in pieces; `first_row` is the place of each in the table."""
+    first_rows = list(accumulate(source.units, initial=0))
+
+    def pieces() -> Iterator[Block]:
+        for unit in order:
+            at = first_rows[unit]
+            for rows, columns in source.pieces(unit):
+                if rows:
+                    yield Block(at, rows, columns)
+                at += rows
+
+    return ahead(pieces()) if source.slow else pieces()
 
 
 def recut(pieces: Iterable[Block], rows: int, grid: int, most: int) -> Iterator[Block]:
@@ -208,9 +238,3 @@ def repeats(names: Sequence[str]) -> frozenset[str]:
     """The names that stand more than once."""
     seen: set[str] = set()
     return frozenset(name for name in names if name in seen or seen.add(name))  # type: ignore[func-returns-value]
-
-
-def fingerprint(path: Path) -> dict[str, Any]:
-    """Name, size in bytes and time of change in seconds of a file: what `resume` compares."""
-    status = path.stat()
-    return {"name": path.name, "size": status.st_size, "mtime": status.st_mtime}
