@@ -251,22 +251,22 @@ R's ~ is written = here, and every parameter by name: y = a + b*x
     Mistake(
         "a folder without tables",
         ["signal = a*time + b", "empty"],
-        mend="give one .csv",
+        mend="holds no .csv",
         error=steepest.DataError,
         printed="""\
-error: empty is a folder: folders are not built yet; give one .csv or .parquet file, a frame or a dict of arrays
+error: the folder empty holds no .csv, .tsv, .parquet or .arrow file
 """,
     ),
     Mistake(
         "units in the names of columns",
         ["signal (mV) = a*exp(-b*time [s]) + c", "units.csv"],
-        mend=NONE,
+        mend="put it in backticks",
         error=steepest.FormulaError,
         printed="""\
-error: signal is not a function that steepest knows
+error: the name of the column signal (mV) is no plain word
   signal (mV) = a*exp(-b*time [s]) + c
-  ^^^^^^
-did you mean sign(...)? Else write signal*(...) for a product
+  ^^^^^^^^^^^
+put it in backticks: `signal (mV)`
 """,
     ),
     Mistake(

@@ -21,6 +21,7 @@ from .formula.binding import bind
 from .formula.grammar import Formula, parse
 from .formula.losses import Loss, find_loss
 from .formula.objective import Objective
+from .formula.printing import quote
 from .kernels.rows import surface_over
 from .kernels.surface import Surface
 from .report.progress import Progress, Watch
@@ -65,9 +66,10 @@ class Run:
         """Read, open, bind: everything that can be wrong with the input is said here."""
         if _swapped(formula, data):
             raise FormulaError("formula and data are swapped", mend="steepest.fit(formula, data)")
-        parsed, spec = read(formula), find_loss(loss)
+        spec = find_loss(loss)
         _check_options(**options)
         source = data if hasattr(data, "fingerprint") else open_source(data)
+        parsed = read_beside(formula, source)
         options["parameters"] = tuple(options["parameters"] or ())
         kind = reduction(reduce, spec)
         objective = bind(parsed, schema(source), loss=spec, start=how.start, reduce=kind, **options)
@@ -198,6 +200,21 @@ def read(formula: Formulas) -> Formula:
 
         return from_sympy(formula)
     raise FormulaError(f"a formula is text or a SymPy expression, not {type(formula).__name__}")
+
+
+def read_beside(formula: Formulas, source: Source) -> Formula:
+    """Read a formula; where it cannot be read because of a column's odd name, say that name."""
+    try:
+        return read(formula)
+    except FormulaError as error:
+        odd = [name for name in source.schema if isinstance(formula, str) and name in formula and quote(name) != name]
+        for name in sorted(odd, key=len, reverse=True):
+            at = formula.index(name)
+            if formula[at - 1 : at] != "`":
+                problem = f"the name of the column {name} is no plain word"
+                mend = f"put it in backticks: {quote(name)}"
+                raise FormulaError(problem, text=formula, start=at, stop=at + len(name), mend=mend) from error
+        raise
 
 
 def _swapped(formula: Formulas, data: Any) -> bool:

@@ -107,16 +107,15 @@ def number_or_formula(text: str | None) -> float | str | None:
         return text
 
 
-def one_path(words: Sequence[str], command: str) -> str:
-    """The one file of DATA..."""
+def table(words: Sequence[str], command: str) -> str | list[str]:
+    """DATA...: a file, folder, pattern or query, or several files in natural order."""
     if not words:
-        raise click.UsageError(f"DATA is missing: steepest {command} DATA, DATA a .csv or .parquet file")
-    if len(words) > 1:
-        raise click.UsageError(
-            f"{len(words)} files ({', '.join(words[:3])}{', ...' if len(words) > 3 else ''}): several files are not "
-            "built yet; give one .csv or .parquet file"
-        )
-    return words[0]
+        raise click.UsageError(f"DATA is missing: steepest {command} DATA, DATA a file, a folder or a pattern")
+    if len(words) == 1:
+        return words[0]
+    from ..data.natural import natural
+
+    return natural(words)
 
 
 def check_output(option: str, path: str | None, inputs: Sequence[str], suffixes: Sequence[str] = ()) -> None:

@@ -110,7 +110,7 @@ def fit(
     penalty: str | None, where: str | None, method: str, rate: str | None, reduce: str, errors: str, seed: int,
     **rest: Any,
 ) -> int:  # fmt: skip
-    """Fit FORMULA to the table DATA, a .csv or .parquet file.
+    """Fit FORMULA to the table DATA: .csv, .tsv, .parquet or .arrow files (.gz too), a folder, a pattern.
 
     Names that are columns are data, all others are parameters. Without = the formula is the loss of a row.
 
@@ -118,11 +118,11 @@ def fit(
     steepest fit "y = a*exp(-b*x) + c" data.csv --start a=5,b=1,c=0
     steepest fit "y = [x1, x2] @ B + c" data.csv --start 'B=[10.1, 15.1], c=-6.5'
     steepest fit "y = a*x + b" data.csv --method gd --rate 0.01 --steps 5000
-    steepest fit "y = k*`temp[degC]`" data.csv --json
+    steepest fit "y = k*`temp[degC]`" 'runs/*.parquet' --json
     """
     _refuse(rest)
-    path = arguments.one_path(data, "fit FORMULA")
-    _check_outputs(rest, path)
+    path = arguments.table(data, "fit FORMULA")
+    _check_outputs(rest, *data)
     options: dict[str, Any] = dict(
         loss=loss, start=arguments.starts(start), bounds=arguments.bounds(bounds), fixed=arguments.fixes(fixed),
         parameters=None if parameters is None else [name.strip().strip("`") for name in parameters.split(",")],
@@ -132,7 +132,7 @@ def fit(
     )  # fmt: skip
     from ..api import fit as run
 
-    return _answer(lambda **more: run(formula, path, **options, **more), rest, formula, path)
+    return _answer(lambda **more: run(formula, path, **options, **more), rest, formula)
 
 
 @main.command(cls=FormulaCommand)
@@ -176,7 +176,7 @@ def explain(formula: str, data: tuple[str, ...], loss: str) -> None:
     steepest explain "x**2 + 2*x*y + cos(x + 2*y)"
     steepest explain "y = a*x + b" data.csv
     """
-    path = arguments.one_path(data, "explain FORMULA") if data else None
+    path = arguments.table(data, "explain FORMULA") if data else None
     from ..api import explain as run
 
     say(run(formula, path, loss=loss).text())
@@ -209,8 +209,8 @@ def compare(
     steepest compare "y = a*x + b" data.csv --batches 1,8,64,all --plot compare.png
     steepest compare "y = sin(w*t)" data.csv --bounds w=0:4 --starts 20 --rate 0.05
     """
-    path = arguments.one_path(data, "compare FORMULA")
-    arguments.check_output("--plot", plot, (path,), (".png", ".svg"))
+    path = arguments.table(data, "compare FORMULA")
+    arguments.check_output("--plot", plot, data, (".png", ".svg"))
     from ..api import compare as run
     from ..types import Stop
 
@@ -244,15 +244,15 @@ def predict(saved: str, data: tuple[str, ...], out: str | None) -> None:
     steepest predict fit.json new.csv > predicted.csv
     steepest predict fit.json new.parquet --out predicted.parquet
     """
-    path = arguments.one_path(data, "predict FIT.JSON")
-    arguments.check_output("--out", out, [saved, path], (".csv", ".parquet"))
+    path = arguments.table(data, "predict FIT.JSON")
+    arguments.check_output("--out", out, [saved, *data], (".csv", ".parquet"))
     from ..api import load
-    from .predictions import write
+    from .predictions import predictions, refuse_input, write
 
-    predicted = load(saved).predict(path)
-    write(predicted, out, sys.stdout)
+    refuse_input(out, saved, list(data))
+    written = write(predictions(load(saved), path), out, sys.stdout)
     if out is not None:
-        say(f"{len(predicted):,} predictions written to {out}")
+        say(f"{written:,} predictions written to {out}")
 
 
 @main.command(short_help="The whole story in under a minute.")
@@ -281,7 +281,7 @@ _not_built("play", "steepest demo draws the descent to files")
 # shared by fit and minimize ----------------------------------------------------------------------------------
 
 
-def _answer(run: Callable[..., Fit], given: dict[str, Any], formula: str, *inputs: str) -> int:
+def _answer(run: Callable[..., Fit], given: dict[str, Any], formula: str) -> int:
     """Run, print, save, draw; the exit status."""
     from ..types import Stop
 

@@ -195,6 +195,8 @@ class CsvSource(Unselected):
         try:
             for rows, columns in file.quick(places):
                 store.append(rows, columns)
+        except pa.lib.ArrowCancelled:  # Arrow catches Ctrl-C in its own reader
+            raise KeyboardInterrupt from None
         except (pa.ArrowException, OSError):
             store.truncate(begin)
             for rows, columns in file.careful(places):
