@@ -141,3 +141,10 @@ def test_the_paths_and_the_batches_of_two_parameters_are_drawn(comparison, tmp_p
     assert line.cases[0].runs[0].path.shape == (101, 2)
     with pytest.raises(steepest.FitError, match="two free parameters"):
         comparison.plot_paths(tmp_path / "x.png")
+
+
+def test_a_notebook_shows_the_table_and_no_markup_of_a_name():
+    data = {"<b>x</b>": X1[:60], "y": 2 * X1[:60]}
+    shown = steepest.compare("y = a*`<b>x</b>`", data, batches=[None], stop=Stop(passes=1))
+    assert "<b>x</b>" not in shown._repr_html_() and "&lt;b&gt;x" in shown._repr_html_()
+    assert repr(shown) == shown.text()

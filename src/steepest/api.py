@@ -62,7 +62,7 @@ def fit(
     formula: `"y = a*exp(-b*x) + c"` (least squares; the left side may be an expression of columns), or, without `=`,
     the loss of one row. A name that is a column is data, every other name a parameter.
     data: dict of arrays, structured array, anything with `__arrow_c_stream__` (pandas, Polars, Arrow, DuckDB), a path,
-    a glob, a folder or a list of paths (.parquet .csv .tsv .arrow, .gz), `"sqlite:file.db: select ..."`, or (connection,
+    a glob, a folder or a list of paths (.parquet .csv .tsv .arrow, .gz), `"sqlite:file.db: select ..."`, (connection,
     query). loss: squares, rmse, or a formula of `y` and `prediction`.
     start, bounds `{"b": (0, None)}`, fixed `{"c": 0}`: by parameter. weights: relative precisions, sigma: known
     standard deviations, each a column or an expression of columns. penalty: a formula of parameters, on the scale of

@@ -18,7 +18,9 @@ from .data.source import Block, Source
 from .descent import Descent
 from .errors import FitError
 from .kernels.surface import Surface
-from .result import Value, flatten
+from .report.html import comparison_html
+from .report.text import align
+from .result import Fit, Value, flatten
 from .run import Formulas, How, Run
 from .strategy import SECOND_ORDER
 from .types import Array, Need, Status, Step, Stop
@@ -86,7 +88,7 @@ class Case:
         return sum(run.minimum is not None and run.minimum <= lowest + tolerance for run in self.runs) / len(self.runs)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison:
     """The cases in the order asked for; it prints itself as a table with the sentence that says which batch wins.
 
@@ -149,35 +151,45 @@ class Comparison:
 
     def text(self) -> str:
         """The table, and the sentence under it."""
-        from .report.text import align
+        head, body = self._cells()
+        table = align([head, *body], left=(1, len(head) - 1))
+        return "\n".join([self.formula, ", ".join(self._asked()), "", *table, "", *self._said()])
 
-        several = self.seeds * self.starts > 1
+    __str__ = __repr__ = text
+
+    def _repr_html_(self) -> str:
+        """The same for a notebook."""
+        head, body = self._cells()
+        return comparison_html(self.formula, head, body, [", ".join(self._asked()), *self._said()])
+
+    def _asked(self) -> list[str]:
+        asked = [f"{self.rows:,} rows", f"{self.passes:,.4g} passes for each run"]
+        asked += [f"{self.seeds} orders of the rows"] * (self.seeds > 1)
+        return asked + [f"{self.starts} starts"] * (self.starts > 1)
+
+    def _said(self) -> list[str]:
+        said = []
+        if self.best is not None:
+            found = ", ".join(f"{name} = {value:.6g}" for name, value in flatten(self.best[1]).items())
+            said.append(f"the minimum, by a second-order method: loss {self.best[0]:.6g} at {found}")
+        return [*said, *filter(None, [self.sentence]), *self.notes]
+
+    def _cells(self) -> tuple[list[str], list[list[str]]]:
+        """The head of the table and its rows, as text."""
+        several, many = self.seeds * self.starts > 1, self.starts > 1
         head = ["batch", "method", "rate", "steps", "passes", "seconds", "loss"]
         head += ["from", "to"] * several + ["above minimum"] * (self.best is not None)
-        head += ["in the lowest minimum"] * (self.starts > 1) + ["status"]
+        head += ["in the lowest minimum"] * many + ["status"]
         body = []
         for row in self.table:
             cells = ["all" if row["batch"] is None else f"{row['batch']:,}", row["method"]]
-            cells += [
-                "-" if row["rate"] is None else f"{row['rate']:.4g}",
-                f"{row['steps']:,}",
-                f"{row['passes']:,.4g}",
-            ]
-            cells += [f"{row['seconds']:.3g}", f"{row['loss']:.6g}"]
+            cells += ["-" if row["rate"] is None else f"{row['rate']:.4g}", f"{row['steps']:,}"]
+            cells += [f"{row['passes']:,.4g}", f"{row['seconds']:.3g}", f"{row['loss']:.6g}"]
             cells += [f"{row['lowest']:.6g}", f"{row['highest']:.6g}"] * several
             cells += ["-" if row["above"] is None else f"{row['above']:.2g}"] * (self.best is not None)
-            cells += ["-" if row["share"] is None else f"{row['share']:.0%}"] * (self.starts > 1)
+            cells += ["-" if row["share"] is None else f"{row['share']:.0%}"] * many
             body.append([*cells, row["status"]])
-        runs = [f"{self.rows:,} rows", f"{self.passes:,.4g} passes for each run"]
-        runs += [f"{self.seeds} orders of the rows"] * (self.seeds > 1) + [f"{self.starts} starts"] * (self.starts > 1)
-        lines = [self.formula, ", ".join(runs)]
-        lines += ["", *align([head, *body], left=(1, len(head) - 1)), ""]
-        if self.best is not None:
-            found = ", ".join(f"{name} = {value:.6g}" for name, value in flatten(self.best[1]).items())
-            lines.append(f"the minimum, by a second-order method: loss {self.best[0]:.6g} at {found}")
-        return "\n".join([*lines, *filter(None, [self.sentence]), *self.notes])
-
-    __str__ = text
+        return head, body
 
     def plot(self, path: str | os.PathLike[str]) -> str:
         """Loss against passes and against seconds (above the minimum, where it is known), to a PNG or SVG file."""
@@ -322,6 +334,7 @@ def compared(
     if batches is None:
         batches = default_batches(probe.surface.reader.rows)
     cases, notes = [], []
+    exact: Fit | None = None
     for method in methods or ["gd"]:
         for batch in [None] if _second_order(method) else batches:
             descents: list[Descended] = []
@@ -333,11 +346,14 @@ def compared(
                 notes += run.notes
                 if len(points) > 1:
                     polished = ready("auto", None, 0, descended.values).finish(False, None, "auto")
+                    if polished.ok and (exact is None or polished.loss < exact.loss):
+                        exact = polished
                     end = polished.loss if polished.ok else float(descended.losses[-1])
                     descended = replace(descended, minimum=end)
                 descents.append(descended)
             cases.append(Case(method, batch, run.descent.plan.rate, tuple(descents)))
-    exact = probe.finish(False, None, "auto")
+    if exact is None:
+        exact = probe.finish(False, None, "auto")
     return Comparison(
         probe.formula.text, tuple(cases), passes, orders, len(points), (exact.loss, exact.values) if exact.ok else None,
         exact.rows, tuple(dict.fromkeys(notes)), probe.surface,

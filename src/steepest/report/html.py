@@ -67,6 +67,13 @@ def explanation_html(
     )
 
 
+def comparison_html(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], facts: Sequence[str]) -> str:
+    """The table of a comparison, and the sentences under it."""
+    cells = [[_plain(cell) for cell in row] for row in rows]
+    align = "rl" + "r" * (len(head) - 3) + "l"
+    return _card(f"<div>{_code(title)}</div>", _table(head, cells, align, len(rows)), _small(facts))
+
+
 def _values(table: Sequence[Row]) -> str:
     if not table:
         return _small(["(nothing is free)"])
