@@ -363,7 +363,7 @@ write ) where it ends
     Mistake(
         "x2 for x**2",
         ["signal = a*time2 + b*time + c", "decay.csv"],
-        mend=NONE,
+        mend="a power is written time**2",
         status=1,
         printed="""\
 signal = a*time2 + b*time + c
@@ -380,6 +380,7 @@ method: gauss-newton, because the loss is a sum of squared residuals
 data: signal, time; parameters: a, time2, b, c
 no start was given for a, time2, b, c: began at 1
 no errors: errors hold only at a minimum
+time2 is no column and was taken as a parameter; a power is written time**2
 """,
     ),
     Mistake(

@@ -79,3 +79,18 @@ def test_a_fit_and_a_function_show_themselves_in_a_session():
     fit = steepest.fit("y = a*x", {"x": [1.0, 2.0], "y": [1.0, 2.5]})
     assert repr(fit) == fit.text()
     assert repr(steepest.function("x**2 + y")) == "Function of x, y: x**2 + y"
+
+
+def test_a_right_side_without_columns_and_a_power_without_its_sign_are_noted():
+    data = {"time": [1.0, 2.0, 3.0, 4.0], "y": [1.0, 4.1, 9.0, 16.2]}
+    blind = steepest.fit("y = a*tt + b", data)
+    assert "no column stands on the right-hand side; columns that are not used: time" in blind.notes
+    square = steepest.fit("y = a*time2 + b*time", data)
+    assert any("a power is written time**2" in note for note in square.notes)
+    assert steepest.fit("y = c", data).notes == ()
+
+
+def test_a_column_with_an_odd_name_is_told_to_stand_in_backticks():
+    data = {"time [s]": [1.0, 2.0, 3.0], "signal (mV)": [2.0, 4.0, 6.1]}
+    with pytest.raises(steepest.FormulaError, match=r"put it in backticks: `time \[s\]`"):
+        steepest.fit("`signal (mV)` = a*time [s]", data)

@@ -74,7 +74,9 @@ class Run:
         kind = reduction(reduce, spec)
         objective = bind(parsed, schema(source), loss=spec, start=how.start, reduce=kind, **options)
         name = spec.name if parsed.left is not None else "the formula"
-        return Run._ready(parsed, objective, source, how, name, data)
+        run = Run._ready(parsed, objective, source, how, name, data)
+        run.notes += _oddities(objective, tuple(source.schema))
+        return run
 
     @staticmethod
     def of_function(formula: Formulas, how: How, *, bounds: Any, fixed: Any, maximise: bool = False) -> Run:
@@ -200,6 +202,20 @@ def read(formula: Formulas) -> Formula:
 
         return from_sympy(formula)
     raise FormulaError(f"a formula is text or a SymPy expression, not {type(formula).__name__}")
+
+
+def _oddities(objective: Objective, columns: Sequence[str]) -> list[str]:
+    """What a reader of the answer should know: a right-hand side without columns, a column's name with a digit."""
+    notes = []
+    graph, free = objective.graph, objective.layout.names
+    if objective.prediction is not None and len(free) > 1 and not graph.depends([objective.prediction], columns):
+        unused = ", ".join([c for c in columns if c not in objective.columns][:8]) or "none"
+        notes.append(f"no column stands on the right-hand side; columns that are not used: {unused}")
+    for name in free:
+        column = name.rstrip("0123456789")
+        if column != name and column in columns and len(column) > 1:
+            notes.append(f"{name} is no column and was taken as a parameter; a power is written {column}**2")
+    return notes
 
 
 def read_beside(formula: Formulas, source: Source) -> Formula:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from .text import Row, number, summary
+from .text import Row, summary, value_cells
 
 MOST_ROWS = 50
 LONGEST_LATEX = 600  # characters; beyond, the text alone is shown
@@ -77,16 +77,8 @@ def comparison_html(title: str, head: Sequence[str], rows: Sequence[Sequence[str
 def _values(table: Sequence[Row]) -> str:
     if not table:
         return _small(["(nothing is free)"])
-    with_errors = any(error is not None for _, _, error, _ in table)
-    rows = []
-    for name, value, error, interval in table[:MOST_ROWS]:
-        cells = [_code(name), number(value, error)]
-        if with_errors:
-            cells.append("fixed" if error is None else f"{error:.3g}")
-            cells.append("" if interval is None else f"{number(interval[0], error)} to {number(interval[1], error)}")
-        rows.append(cells)
-    head = ["parameter", "value", *(["error", "95 % interval"] if with_errors else [])]
-    return _table(head, rows, "lrrl", len(table))
+    head, *rows = value_cells(table)
+    return _table(head, [[_code(name), *cells] for name, *cells in rows[:MOST_ROWS]], "lrrl", len(table))
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]], align: str, count: int) -> str:

@@ -23,16 +23,20 @@ def value_table(table: Sequence[Row]) -> list[str]:
     """Name, value to the digits that its error gives, standard error, 95 % interval."""
     if not table:
         return ["(nothing is free)"]
+    return align(value_cells(table), left=(0, 3))
+
+
+def value_cells(table: Sequence[Row]) -> list[list[str]]:
+    """The head and the rows of the table of values, cell by cell."""
     with_errors = any(error is not None for _, _, error, _ in table)
-    head = ["parameter", "value", *(["error", "95 % interval"] if with_errors else [])]
-    body = []
+    cells = [["parameter", "value", *(["error", "95 % interval"] if with_errors else [])]]
     for name, value, error, interval in table:
-        cells = [name, number(value, error)]
+        row = [name, number(value, error)]
         if with_errors:
-            cells.append("fixed" if error is None else f"{error:.3g}")
-            cells.append("" if interval is None else f"{number(interval[0], error)} to {number(interval[1], error)}")
-        body.append(cells)
-    return align([head, *body], left=(0, 3))
+            row.append("fixed" if error is None else f"{error:.3g}")
+            row.append("" if interval is None else f"{number(interval[0], error)} to {number(interval[1], error)}")
+        cells.append(row)
+    return cells
 
 
 def number(value: float, error: float | None = None) -> str:
