@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .data.open import open_source
+from . import data as tables
 from .errors import FitError
 from .formula.binding import bind
 from .formula.losses import find_loss
@@ -197,7 +196,7 @@ def function(formula: Formulas, data: Any = None, *, loss: str = "squares", redu
             raise parsed.error("the loss of an equation needs data", mend="function('y = a*x + b', data)")
         need_data(loss=loss != "squares", reduce=reduce != "mean")
         return Function(surface_over(bind(parsed, None, reduce="sum"), None))
-    source = open_source(data)
+    source = tables.open_source(data)
     spec = find_loss(loss)
     objective = bind(parsed, schema(source), loss=spec, reduce=reduction(reduce, spec))
     return Function(surface_over(objective, source))
@@ -215,7 +214,7 @@ def explain(formula: Formulas, data: Any = None, *, loss: str = "squares") -> Ex
     if data is None:
         need_data(loss=loss != "squares")
         return explained(parsed, None, {}, ())
-    source, spec = open_source(data), find_loss(loss)
+    source, spec = tables.open_source(data), find_loss(loss)
     objective = bind(parsed, schema(source), loss=spec, reduce=reduction("mean", spec))
     return explained(parsed, objective, *guaranteed(objective, surface_over(objective, source)))
 
@@ -238,6 +237,8 @@ def compare(
     minimum is then shown. Every other option is that of `fit`; `stop=Stop(passes=...)` is the budget (20 passes).
     Raises FormulaError, DataError or FitError for input that cannot be used.
     """
+    import inspect
+
     from .comparison import compared
 
     names = inspect.signature(fit).parameters
@@ -248,7 +249,7 @@ def compare(
             raise FitError(f"compare has no option {name}")
     chosen = {n: p.default for n, p in names.items() if p.default is not inspect.Parameter.empty} | options
     refuse(**{n: chosen[n] for n in ("memory", "engine", "checkpoint", "counts", "prior", "restarts")})
-    return compared(formula, open_source(data), methods, batches, seeds, starts, chosen)
+    return compared(formula, tables.open_source(data), methods, batches, seeds, starts, chosen)
 
 
 def resume(checkpoint: str | os.PathLike[str], data: Any = None) -> Fit:

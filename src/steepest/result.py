@@ -12,14 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from .data.open import open_source
+from . import data as tables
 from .errors import DataError, FitError
 from .formula.evaluate import Evaluator
 from .formula.grammar import Formula, parse
 from .formula.objective import numbers
 from .formula.printing import to_latex
 from .kernels.surface import Surface
-from .report import plots
 from .report.text import fit_text
 from .strategy import Guarantee
 from .types import Array, Need, Status
@@ -146,6 +145,8 @@ class Fit:
 
     def plot(self, path: str | os.PathLike[str]) -> str:
         """Draw data, fit and residuals (of minimize: loss by step, where there is a trace) to a PNG or SVG file."""
+        from .report import plots  # pictures are rarer than answers
+
         formula = parse(self.formula)
         if formula.left is None:
             if self.trace is None:
@@ -167,7 +168,7 @@ class Fit:
         names = [n for n in self.columns if n in formula.names]
         assert formula.left is not None
         left = evaluate_rows(formula, formula.left, self.data, {}, formula.graph.names([formula.left]))
-        source = open_source(self.data).select(names)
+        source = tables.open_source(self.data).select(names)
         units = [source.read(i) for i in range(len(source.units))]
         columns = {n: np.concatenate([u[n] for u in units]) for n in names}
         used = np.isfinite(left) & np.isfinite(right)
@@ -342,7 +343,7 @@ class Function:
 
 def evaluate_rows(formula: Formula, node: int, data: Any, values: Mapping[str, Value], columns: Sequence[str]) -> Array:
     """A node of a formula for each row of a table, given the parameters by name; NaN where a column is null."""
-    source = open_source(data).select(list(columns))
+    source = tables.open_source(data).select(list(columns))
     evaluator = Evaluator(formula.graph, [node], columns, {n: n for n in values})
     parts = []
     with np.errstate(all="ignore"):

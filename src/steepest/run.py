@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from . import data as tables
 from ._version import __version__
 from .blas import one_thread
-from .data.open import open_source
 from .data.source import Source
 from .descent import Descent
 from .errors import FitError, FormulaError
@@ -68,7 +68,7 @@ class Run:
             raise FormulaError("formula and data are swapped", mend="steepest.fit(formula, data)")
         spec = find_loss(loss)
         _check_options(**options)
-        source = data if hasattr(data, "fingerprint") else open_source(data)
+        source = data if hasattr(data, "fingerprint") else tables.open_source(data)
         parsed = read_beside(formula, source)
         options["parameters"] = tuple(options["parameters"] or ())
         kind = reduction(reduce, spec)

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data.arrays import Table
 from ..data.reader import Reader
 from ..data.source import Block, Source
+from ..data.table import Table
 from ..errors import DataError
 from ..formula.evaluate import Evaluator
 from ..formula.objective import Objective
