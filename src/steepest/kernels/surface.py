@@ -24,7 +24,7 @@ GRAM_LIMIT = 1e12  # condition of the scaled Gram matrix above which it has too 
 class Surface:
     """Loss, gradient and curvature of an objective at any theta, by passes over its rows.
 
-    `first` is the evaluation at the start (pass 0); `rows` N and `weight` n are known after it.
+    `rows` N and `weight` n are known after the first pass.
     """
 
     def __init__(self, objective: Objective, reader: Reader) -> None:
@@ -39,11 +39,7 @@ class Surface:
     # passes ------------------------------------------------------------------------------------------------
     def at(self, theta: Array, need: Need) -> Evaluation:
         """One pass: the evaluation at theta."""
-        kernel = self._kernel(need)
-        total: Total | None = None
-        for block in self._blocks():
-            total = kernel.total(theta, block, total)
-        assert total is not None
+        total = self._total(self._kernel(need), theta)
         self.rows, self.weight = total.rows, total.weight
         evaluation = self.objective.evaluate(need, total, theta)
         return self._with_factor(evaluation, theta) if need in (Need.NORMAL, Need.HESSIAN) else evaluation
@@ -65,9 +61,17 @@ class Surface:
         share = total.rows / self.rows
         factor, weight = (1.0 / share, self.weight) if objective.reduce != "sum" else (1.0, total.weight)
         scaled = Total(total.rows, weight, total.bad, total.values * factor)
-        if objective.penalty is None or objective.reduce != "sum":
-            return objective.evaluate(Need.GRADIENT, scaled, theta)
-        return objective.evaluate(Need.GRADIENT, scaled, theta, penalty_share=share)
+        return objective.evaluate(
+            Need.GRADIENT, scaled, theta, penalty_share=share if objective.reduce == "sum" else 1.0
+        )
+
+    def _total(self, kernel: NumpyKernel, theta: Array) -> Total:
+        """One pass: the sums of a kernel over all rows, tile after tile."""
+        total: Total | None = None
+        for block in self._blocks():
+            total = kernel.total(theta, block, total)
+        assert total is not None
+        return total
 
     def _blocks(self) -> Iterator[Block]:
         for block in self.reader.full():
@@ -132,9 +136,9 @@ class Surface:
     def residual_squares(self, theta: Array) -> float:
         """Σ w·r² at theta, whatever the loss."""
         objective = self.objective
-        graph, prediction, loss_left = objective.graph, objective.prediction, objective.left
-        assert prediction is not None and loss_left is not None
-        residual = graph.apply("-", loss_left, prediction)
+        graph, prediction, left = objective.graph, objective.prediction, objective.left
+        assert prediction is not None and left is not None
+        residual = graph.apply("-", left, prediction)
         return self._sum_of(graph.apply("**", residual, graph.number(2)), theta)
 
     def _sum_of(self, node: int, theta: Array | None = None) -> float:
@@ -146,11 +150,7 @@ class Surface:
         kernel = NumpyKernel(
             RowSums(objective.graph, objective.layout, objective.columns, (item,), weight=objective.weight)
         )
-        total: Total | None = None
-        for block in self._blocks():
-            total = kernel.total(theta, block, total)
-        assert total is not None
-        return float(total.values[0])
+        return float(self._total(kernel, theta).values[0])
 
     def largest_row_curvature(self, theta: Array) -> float:
         """max over rows of w·‖∂prediction‖²: the curvature of the steepest row of a residual loss."""
@@ -197,12 +197,8 @@ class Surface:
         if self.reader.source.schema:
             place, columns = " at " + self.reader.source.locate(bad), self._row(bad)
         nodes = objective.graph.reachable([objective.loss])
-        places = {
-            n: s if w else s.start
-            for (n, s), w in zip(objective.layout.slices.items(), objective.layout.widths, strict=True)
-        }
         with np.errstate(all="ignore"):
-            values = Evaluator(objective.graph, nodes, objective.columns, places)(theta, columns)
+            values = Evaluator(objective.graph, nodes, objective.columns, objective.layout.places)(theta, columns)
         for node, value in zip(nodes, values, strict=True):
             if not np.all(np.isfinite(np.asarray(value, dtype=float))):
                 held = objective.graph.names([node])
