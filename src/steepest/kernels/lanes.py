@@ -1,0 +1,167 @@
+"""Eight lanes of float64 in LLVM IR: the vocabulary in which kernels and vector functions are written.
+
+Always eight lanes, also where the machine has four or two, and no fast-math: an operation then has the same bits on
+every processor. Only `fma` fuses, and only where it is written.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from llvmlite import ir
+
+WIDTH = 8
+DOUBLE = ir.DoubleType()
+INTEGER = ir.IntType(64)
+VECTOR = ir.VectorType(DOUBLE, WIDTH)
+INTEGERS = ir.VectorType(INTEGER, WIDTH)
+MASK = ir.VectorType(ir.IntType(1), WIDTH)
+
+Value = Any  # an LLVM value: llvmlite has no types for mypy
+
+
+class Splat(ir.Constant):  # type: ignore[misc]
+    """A constant with one scalar in every lane, by its text: eight times shorter than llvmlite would write it."""
+
+    def __init__(self, typ: ir.Type, scalar: str) -> None:
+        self.type = typ
+        self.constant = f"splat ({scalar})"
+
+    def _get_reference(self) -> str:
+        return str(self.constant)
+
+
+class Lanes:
+    """An IR builder whose every value is a vector of eight lanes: doubles, 64-bit integers or a mask.
+
+    Comparisons are ordered: false where a lane is NaN (`ne` is its opposite of `eq`: true). Anything may begin a new
+    basic block, so values that must meet again go through `rare` or a phi of the caller's.
+    """
+
+    def __init__(self, builder: ir.IRBuilder) -> None:
+        self.builder = builder
+
+    # constants ---------------------------------------------------------------------------------------------
+    def number(self, value: float) -> Value:
+        """A double in every lane, to the last bit."""
+        return Splat(VECTOR, f"double 0x{struct.unpack('<Q', struct.pack('<d', value))[0]:016x}")
+
+    def integer(self, value: int) -> Value:
+        """A 64-bit integer in every lane; from 2⁶³ on it is taken as its two's complement."""
+        return Splat(INTEGERS, f"i64 {(value + (1 << 63)) % (1 << 64) - (1 << 63)}")
+
+    def truth(self, value: bool) -> Value:
+        """A mask of equal lanes."""
+        return Splat(MASK, f"i1 {int(value)}")
+
+    def splat(self, scalar: Value) -> Value:
+        """A scalar double of the program in every lane."""
+        one = self.builder.insert_element(ir.Constant(VECTOR, ir.Undefined), scalar, ir.Constant(ir.IntType(32), 0))
+        zeros = ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), None)
+        return self.builder.shuffle_vector(one, ir.Constant(VECTOR, ir.Undefined), zeros)
+
+    # arithmetic, each correctly rounded --------------------------------------------------------------------
+    def add(self, a: Value, b: Value) -> Value:
+        return self.builder.fadd(a, b)
+
+    def sub(self, a: Value, b: Value) -> Value:
+        return self.builder.fsub(a, b)
+
+    def mul(self, a: Value, b: Value) -> Value:
+        return self.builder.fmul(a, b)
+
+    def div(self, a: Value, b: Value) -> Value:
+        return self.builder.fdiv(a, b)
+
+    def neg(self, a: Value) -> Value:
+        return self.builder.fneg(a)
+
+    def fma(self, a: Value, b: Value, c: Value) -> Value:
+        """a·b + c, rounded once."""
+        return self.call("llvm.fma.v8f64", VECTOR, a, b, c)
+
+    def sqrt(self, a: Value) -> Value:
+        return self.call("llvm.sqrt.v8f64", VECTOR, a)
+
+    def abs(self, a: Value) -> Value:
+        return self.call("llvm.fabs.v8f64", VECTOR, a)
+
+    def copysign(self, size: Value, sign: Value) -> Value:
+        """The size of one with the sign of the other."""
+        return self.call("llvm.copysign.v8f64", VECTOR, size, sign)
+
+    def floor(self, a: Value) -> Value:
+        return self.call("llvm.floor.v8f64", VECTOR, a)
+
+    def rint(self, a: Value) -> Value:
+        """The nearest integer as a double, ties to even."""
+        return self.call("llvm.rint.v8f64", VECTOR, a)
+
+    def polynomial(self, x: Value, coefficients: Sequence[float]) -> Value:
+        """c[0] + c[1]·x + c[2]·x² + ..., by Horner's rule with fma."""
+        value = self.number(coefficients[-1])
+        for c in reversed(coefficients[:-1]):
+            value = self.fma(value, x, self.number(c))
+        return value
+
+    # comparisons and choices -------------------------------------------------------------------------------
+    def compare(self, op: str, a: Value, b: Value) -> Value:
+        """A mask; `op` is one of < <= > >= == !=."""
+        if op == "!=":
+            return self.builder.fcmp_unordered(op, a, b)
+        return self.builder.fcmp_ordered(op, a, b)
+
+    def is_nan(self, a: Value) -> Value:
+        return self.builder.fcmp_unordered("uno", a, a)
+
+    def both(self, a: Value, b: Value) -> Value:
+        return self.builder.and_(a, b)
+
+    def either(self, a: Value, b: Value) -> Value:
+        return self.builder.or_(a, b)
+
+    def not_(self, a: Value) -> Value:
+        return self.builder.xor(a, self.truth(True))
+
+    def select(self, mask: Value, a: Value, b: Value) -> Value:
+        """a where the mask holds, else b; the lanes not taken do no harm."""
+        return self.builder.select(mask, a, b)
+
+    def any(self, mask: Value) -> Value:
+        """Whether any lane of a mask holds: a scalar i1."""
+        bits = self.builder.bitcast(mask, ir.IntType(8))
+        return self.builder.icmp_unsigned("!=", bits, ir.Constant(ir.IntType(8), 0))
+
+    def rare(self, mask: Value, usual: Value, unusual: Callable[[], Value]) -> Value:
+        """`usual`, but `unusual()` in the lanes of the mask: code that is jumped over where no lane needs it."""
+        builder = self.builder
+        before = builder.block
+        inside, after = builder.append_basic_block("rare"), builder.append_basic_block("usual")
+        builder.cbranch(self.any(mask), inside, after)
+        builder.position_at_end(inside)
+        mended = self.select(mask, unusual(), usual)
+        inside = builder.block  # `unusual` may have begun blocks of its own
+        builder.branch(after)
+        builder.position_at_end(after)
+        value = builder.phi(usual.type)
+        value.add_incoming(usual, before)
+        value.add_incoming(mended, inside)
+        return value
+
+    # bits --------------------------------------------------------------------------------------------------
+    def bits(self, a: Value) -> Value:
+        """The IEEE bits of doubles as integers."""
+        return self.builder.bitcast(a, INTEGERS)
+
+    def from_bits(self, a: Value) -> Value:
+        """The doubles that have these bits."""
+        return self.builder.bitcast(a, VECTOR)
+
+    def call(self, name: str, result: ir.Type, *args: Value) -> Value:
+        """A call of an LLVM intrinsic, declared on first use; llvmlite knows none of the vector ones by itself."""
+        module = self.builder.module
+        if name not in module.globals:
+            ir.Function(module, ir.FunctionType(result, [a.type for a in args]), name)
+        return self.builder.call(module.globals[name], args)

@@ -1,0 +1,59 @@
+"""LLVM IR -> machine code of this processor."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import llvmlite.binding as llvm
+
+
+@dataclass(frozen=True)
+class Target:
+    """A processor by LLVM's name and features; both empty: the one that runs this."""
+
+    cpu: str = ""
+    features: str = ""
+
+    @staticmethod
+    def chosen() -> Target:
+        """The processor that the environment variable STEEPEST_CPU names (x86-64-v3 is AVX2), else the host."""
+        return Target(os.environ.get("STEEPEST_CPU", ""))
+
+
+class Library:
+    """The functions of one compiled module; they live as long as it."""
+
+    def __init__(self, engine: Any) -> None:
+        self._engine = engine
+
+    def address(self, name: str) -> int:
+        """Where a function stands in memory."""
+        return int(self._engine.get_function_address(name))
+
+
+@cache
+def _machine(target: Target) -> Any:
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    cpu = target.cpu or llvm.get_host_cpu_name()
+    features = target.features if target.cpu else llvm.get_host_cpu_features().flatten()
+    return llvm.Target.from_default_triple().create_target_machine(cpu=cpu, features=features, opt=2, jit=True)
+
+
+def build(text: str, target: Target) -> Library:
+    """Machine code for the IR of a module."""
+    machine = _machine(target)
+    module = llvm.parse_assembly(text)
+    module.triple = machine.triple
+    engine = llvm.create_mcjit_compiler(module, machine)
+    engine.finalize_object()
+    return Library(engine)
+
+
+def assembly(text: str, target: Target) -> str:
+    """The same in the processor's assembly language, to read."""
+    module = llvm.parse_assembly(text)
+    return str(_machine(target).emit_assembly(module))
