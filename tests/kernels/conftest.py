@@ -13,7 +13,7 @@ from steepest.kernels.lanes import DOUBLE, INTEGER, VECTOR, WIDTH, Lanes, Value
 from steepest.kernels.machine import Target, build
 
 
-def elementwise(emit: Callable[..., Value], arity: int, target: Target = Target()) -> Callable[..., np.ndarray]:
+def elementwise(emit: Callable[..., Value], arity: int, target: Target) -> Callable[..., np.ndarray]:
     """An emitter of eight lanes as a function of float64 arrays of equal shape."""
     module = ir.Module("elementwise")
     pointer = ir.PointerType(DOUBLE)
