@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from .numpy import NumpyKernel
 
 MOST = 1 << 20  # doubles: sums of tiles that are held before they are added up
 KEPT = 256  # compiled programs that are kept
-ALONE = 1 << 21  # rows × operations from which on a pass is shared among threads
+ALONE = 1 << 23  # rows × operations from which on a pass is shared among threads
 WORTH = 1 << 16  # rows × operations from which on machine code is worth its compilation
 
 
@@ -62,7 +62,17 @@ def canonical(graph: Graph, outputs: Sequence[int]) -> tuple[Any, ...]:
     return (*lines, tuple(number[n] for n in outputs))
 
 
-def kernel_for(rows: RowSums, count: int) -> NumpyKernel | NativeKernel:
+class Kernel(Protocol):
+    """(theta, block) -> Total."""
+
+    def total(self, theta: Array, block: Block, before: Total | None = None) -> Total:
+        """Sums over a block, added to `before` tile after tile."""
+
+    def column_tiles(self, theta: Array, block: Block) -> Iterator[Array]:
+        """The columns of each tile's live rows side by side, (rows, width): what a QR factors."""
+
+
+def kernel_for(rows: RowSums, count: int) -> Kernel:
     """The kernel of a pass over so many rows: decided by the rows and the program, never by a clock."""
     return NativeKernel(rows) if is_native(rows, count) else NumpyKernel(rows)
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import llvmlite.binding as llvm
 
+OPT = 2  # of code generation; the IR is written as it should run
+
 
 @dataclass(frozen=True)
 class Target:
@@ -35,12 +37,18 @@ class Library:
 
 
 @cache
-def _machine(target: Target) -> Any:
+def _host() -> tuple[str, str]:
+    """The name and the features of this processor."""
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
-    cpu = target.cpu or llvm.get_host_cpu_name()
-    features = target.features if target.cpu else llvm.get_host_cpu_features().flatten()
-    return llvm.Target.from_default_triple().create_target_machine(cpu=cpu, features=features, opt=2, jit=True)
+    return llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
+
+
+def _machine(target: Target) -> Any:
+    """A machine for one module: its engine comes to own it."""
+    host = _host()
+    cpu, features = (target.cpu, target.features) if target.cpu else host
+    return llvm.Target.from_default_triple().create_target_machine(cpu=cpu, features=features, opt=OPT, jit=True)
 
 
 def build(text: str, target: Target) -> Library:

@@ -24,7 +24,7 @@ from ..data.source import TILE
 from ..formula.objective import Item, Layout, RowSums
 from ..formula.program import LEAVES, Graph
 from ..types import Array
-from .lanes import DOUBLE, INTEGER, INTEGERS, MASK, VECTOR, WIDTH, Lanes, Value
+from .lanes import DOUBLE, INTEGER, INTEGERS, MASK, VECTOR, WIDTH, Lanes, Splat, Value
 from .vectormath import EMITTERS, power
 
 REGISTERS = 72  # sums up to here are kept in registers (and in the stack beyond the 32 that there are)
@@ -536,7 +536,9 @@ class _Loop:
 
         def one(number: Value, _: list[Value]) -> Sequence[Value]:
             start = builder.mul(number, integer(TILE))
-            tile(number, start, self._least(builder.add(start, integer(TILE)), self.rows.rows))
+            stop = self._least(builder.add(start, integer(TILE)), self.rows.rows)
+            self.clean = self._all_alive(start, stop)
+            tile(number, start, stop)
             return ()
 
         repeat(builder, first, end, 1, [], one)
@@ -552,11 +554,28 @@ class _Loop:
         held = list(carried)
         if not self.only_masked:
             whole = builder.add(start, builder.and_(builder.sub(stop, start), integer(-WIDTH)))
-            clean = builder.icmp_unsigned("==", self.rows.live_stride, integer(0))
-            middle = builder.select(clean, whole, start)
+            middle = builder.select(self.clean, whole, start)
             held = repeat(builder, start, middle, WIDTH, held, lambda i, c: group(i, None, c))
             start = middle
         return repeat(builder, start, stop, WIDTH, held, lambda i, c: group(i, self.rows.mask(i, stop), c))
+
+    def _all_alive(self, start: Value, stop: Value) -> Value:
+        """Whether no row of the tile is dead; a tile that is not full and may have dead rows counts as if it had."""
+        builder, rows = self.builder, self.rows
+        eight = ir.VectorType(INTEGER, WIDTH)  # 64 flags
+        full = builder.icmp_signed("==", builder.sub(stop, start), integer(TILE))
+        free = builder.icmp_unsigned("==", rows.live_stride, integer(0))
+        flags = self.memory.at(rows.live, builder.mul(start, rows.live_stride), BYTE)
+        ones = Splat(eight, f"i64 {0x0101010101010101}")
+
+        def look(k: Value, held: list[Value]) -> Sequence[Value]:
+            return [builder.and_(held[0], builder.load(self.memory.at(flags, k, BYTE), typ=eight, align=1))]
+
+        end = builder.select(builder.and_(full, builder.not_(free)), integer(TILE), integer(0))
+        seen = repeat(builder, integer(0), end, WIDTH * 8, [ones], look)[0]
+        same = builder.bitcast(builder.icmp_unsigned("==", seen, ones), BYTE)
+        alive = builder.icmp_unsigned("==", same, ir.Constant(BYTE, 255))
+        return builder.or_(free, builder.and_(full, alive))
 
     def _least(self, a: Value, b: Value) -> Value:
         return self.builder.select(self.builder.icmp_signed("<", a, b), a, b)

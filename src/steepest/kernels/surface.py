@@ -10,14 +10,15 @@ import numpy as np
 
 from ..blas import one_thread
 from ..data.reader import Reader
-from ..data.source import Block
+from ..data.source import UNIT, Block, cut
 from ..errors import FitError
 from ..formula.evaluate import Evaluator
 from ..formula.objective import Item, Objective, RowSums
 from ..formula.printing import to_text
 from ..types import Array, Evaluation, Need, Total
-from .numpy import NumpyKernel
+from .kernel import Kernel, kernel_for
 
+LONGEST = 1 << 23  # rows of a block: short enough that progress is seen, long enough for all threads
 GRAM_LIMIT = 1e12  # condition of the scaled Gram matrix above which it has too few digits and a QR is made
 
 
@@ -33,7 +34,7 @@ class Surface:
         self.watch: Callable[[int], None] | None = None  # told the rows of every block that was read
         self.rows = 0
         self.weight = 0.0
-        self._kernels: dict[Need, NumpyKernel] = {}
+        self._kernels: dict[Need, Kernel] = {}
         self._block: Block | None = None
 
     # passes ------------------------------------------------------------------------------------------------
@@ -65,7 +66,7 @@ class Surface:
             Need.GRADIENT, scaled, theta, penalty_share=share if objective.reduce == "sum" else 1.0
         )
 
-    def _total(self, kernel: NumpyKernel, theta: Array) -> Total:
+    def _total(self, kernel: Kernel, theta: Array) -> Total:
         """One pass: the sums of a kernel over all rows, tile after tile."""
         total: Total | None = None
         for block in self._blocks():
@@ -74,16 +75,16 @@ class Surface:
         return total
 
     def _blocks(self) -> Iterator[Block]:
-        for block in self.reader.full():
+        for block in self.reader.full(LONGEST):
             if self._block is None:
-                self._block = block
+                self._block = cut(block, 0, min(block.rows, UNIT))
             if self.watch is not None:
                 self.watch(block.rows)
             yield block
 
-    def _kernel(self, need: Need) -> NumpyKernel:
+    def _kernel(self, need: Need) -> Kernel:
         if need not in self._kernels:
-            self._kernels[need] = NumpyKernel(self.objective.rows(need))
+            self._kernels[need] = kernel_for(self.objective.rows(need), self.reader.rows)
         return self._kernels[need]
 
     # curvature ---------------------------------------------------------------------------------------------
@@ -147,9 +148,8 @@ class Surface:
         if objective.weight is not None:
             node = objective.graph.apply("*", objective.weight, node)
         item = Item(((node, None),))
-        kernel = NumpyKernel(
-            RowSums(objective.graph, objective.layout, objective.columns, (item,), weight=objective.weight)
-        )
+        rows = RowSums(objective.graph, objective.layout, objective.columns, (item,), weight=objective.weight)
+        kernel = kernel_for(rows, self.reader.rows)
         return float(self._total(kernel, theta).values[0])
 
     def largest_row_curvature(self, theta: Array) -> float:
