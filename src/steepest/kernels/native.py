@@ -607,12 +607,21 @@ def sums_loop(rows: RowSums, kinds: Mapping[str, Kind]) -> str:
     return _SumsLoop(rows, kinds).text()
 
 
+def _is_scalar(item: Item) -> bool:
+    return len(item.terms) == 1 and item.terms[0][1] is None
+
+
 class _SumsLoop(_Loop):
     def __init__(self, rows: RowSums, kinds: Mapping[str, Kind]) -> None:
-        super().__init__(rows.graph, rows.outputs, rows.layout, rows.columns_used, kinds)
         self.spec, self.shape = rows, Shape(rows)
         weight = () if rows.weight is None else (Item(((rows.weight, None),)),)
         self.sums = (*rows.sums, *weight)
+        parts: list[int | None] = []
+        for item in self.sums:
+            parts += self._factors(item.terms[0][0])[1] if _is_scalar(item) else [n for t in item.terms for n in t]
+        parts += [n for group in self.shape.groups for item in group for t in item.terms for n in t]
+        needed = list(dict.fromkeys(n for n in parts if n is not None))
+        super().__init__(rows.graph, needed, rows.layout, rows.columns_used, kinds)
         self.leading = self.shape.strip + PADDING
         self.strip = self.memory.at(self.scratch, integer(self.shape.size * WIDTH))
 
@@ -728,13 +737,28 @@ class _SumsLoop(_Loop):
             for j in range(item.width):
                 action(j)
 
+    def _factors(self, node: int) -> tuple[bool, tuple[int, ...]]:
+        """A summand as plus (True) or minus one or two factors."""
+        plus = True
+        while self.spec.graph.nodes[node][0] == "neg":
+            plus, node = not plus, self.spec.graph.nodes[node][1]
+        return plus, self.spec.graph.arguments(node) if self.spec.graph.nodes[node][0] == "*" else (node,)
+
     def _plus(self, total: Value, item: Item, j: Any, values: Mapping[int, Any], mask: Value | None) -> Value:
-        """total + column j of an item; dead lanes add nothing."""
-        if len(item.terms) == 1 and item.terms[0][1] is not None:
-            node, matrix = item.terms[0]
-            scalar = self._alive(self.rows.number(values[node]), mask)
-            return self.lanes.fma(scalar, self._alive(values[matrix].column(j), mask), total)
-        return self.lanes.add(total, self._column(item, j, values, mask))
+        """total + column j of an item, in one rounding where it is a product; dead lanes add nothing."""
+        lanes, (node, matrix) = self.lanes, item.terms[0]
+        if _is_scalar(item):
+            plus, factors = self._factors(node)
+            first, *second = (self.rows.number(values[n]) for n in factors)
+            if second:
+                new = lanes.fma(first if plus else lanes.neg(first), second[0], total)
+            else:
+                new = lanes.add(total, first) if plus else lanes.sub(total, first)
+        elif len(item.terms) == 1:
+            new = lanes.fma(self.rows.number(values[node]), values[matrix].column(j), total)
+        else:
+            new = lanes.add(total, self._column(item, j, values, None))
+        return new if mask is None else lanes.select(mask, new, total)
 
     def _column(self, item: Item, j: Any, values: Mapping[int, Any], mask: Value | None) -> Value:
         """Column j of an item, 0 in dead lanes."""
