@@ -35,11 +35,18 @@ class Library:
 
 
 @cache
-def _machine(target: Target) -> Any:
+def _host() -> tuple[str, str]:
+    """LLVM's name and features of this processor."""
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
-    cpu = target.cpu or llvm.get_host_cpu_name()
-    features = target.features if target.cpu else llvm.get_host_cpu_features().flatten()
+    return llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
+
+
+def _machine(target: Target) -> Any:
+    """A new one for each engine, which takes it for its own and frees it: one shared would be freed twice."""
+    cpu, features = _host()
+    if target.cpu:
+        cpu, features = target.cpu, target.features
     return llvm.Target.from_default_triple().create_target_machine(cpu=cpu, features=features, opt=2, jit=True)
 
 
