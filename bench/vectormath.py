@@ -80,7 +80,7 @@ def loop(emit: Callable[..., Value], arity: int, target: Target, masks: bool = F
     at = builder.phi(INTEGER)
     at.add_incoming(zero, outer)
     places = [builder.bitcast(builder.gep(p, [at]), ir.PointerType(VECTOR)) for p in function.args[: arity + 1]]
-    lanes = Lanes(builder)
+    lanes = Lanes(builder, target.permutes)
     values = [builder.load(p, align=8, typ=VECTOR) for p in places[1:]]
     if masks:
         values = [lanes.compare("!=", v, lanes.number(0.0)) for v in values[: 1 if arity == 3 else arity]] + values[

@@ -18,9 +18,9 @@ LN2_LOW = 2.3190468138462996e-17  # ln 2 - LN2
 INF = float("inf")
 NAN = float("nan")
 
-#: exp(x) is finite up to the first, and rounds to zero from the second on
-EXP_LARGEST = 709.782712893384
-EXP_SMALLEST = -745.1332191019412
+#: beyond these exp is surely inf and surely 0; nearer, the rounding of p·2^k decides
+EXP_INFINITE = 710.0
+EXP_ZERO = -746.0
 #: up to here 2^k is a normal number, and so is the result
 EXP_PLAIN = 708.0
 
@@ -80,8 +80,8 @@ def times_power_anywhere(lanes: Lanes, p: Value, shifted: Value) -> Value:
 def exp_at_the_ends(lanes: Lanes, x: Value, p: Value, shifted: Value) -> Value:
     """exp(x) = p·2^k for an x that may be huge or NaN; then p and k may be anything, but NaN with x."""
     value = times_power_anywhere(lanes, p, shifted)
-    value = lanes.select(lanes.compare(">", x, lanes.number(EXP_LARGEST)), lanes.number(INF), value)
-    return lanes.select(lanes.compare("<", x, lanes.number(EXP_SMALLEST)), lanes.number(0.0), value)
+    value = lanes.select(lanes.compare(">", x, lanes.number(EXP_INFINITE)), lanes.number(INF), value)
+    return lanes.select(lanes.compare("<", x, lanes.number(EXP_ZERO)), lanes.number(0.0), value)
 
 
 def exp(lanes: Lanes, x: Value) -> Value:
@@ -89,3 +89,64 @@ def exp(lanes: Lanes, x: Value) -> Value:
     p, shifted = exp_of_sum(lanes, x, None)
     far = lanes.not_(lanes.compare("<", lanes.abs(x), lanes.number(EXP_PLAIN)))
     return lanes.rare(far, times_power(lanes, p, shifted), lambda: exp_at_the_ends(lanes, x, p, shifted))
+
+
+#: expm1(r) = r + r²·P(r) for |r| <= ln(2)/2, error relative to expm1(r) 3.0e-17
+EXPM1_TAIL = (
+    0.5000000000000007,
+    0.16666666666666696,
+    0.0416666666665625,
+    0.008333333333293225,
+    0.0013888888936156524,
+    0.0001984126998698101,
+    2.4801499775975228e-05,
+    2.7557116719040262e-06,
+    2.762822275885401e-07,
+    2.516148275793056e-08,
+)
+
+
+def expm1_reduced(lanes: Lanes, x: Value) -> tuple[Value, Value, Value]:
+    """exp(x) = 2^k·(1 + a + b), |a| <= ln(2)/2 exact and b small: the double whose low bits are k, a and b."""
+    shifted, k = nearest_power(lanes, x)
+    a = lanes.fma(k, lanes.number(-LN2), x)
+    low = lanes.mul(k, lanes.number(-LN2_LOW))
+    r = lanes.add(a, low)
+    square = lanes.mul(r, r)
+    return shifted, a, lanes.fma(square, lanes.polynomial(r, EXPM1_TAIL, square), low)
+
+
+def expm1(lanes: Lanes, x: Value) -> Value:
+    """e^x - 1; 1.2 ulp."""
+    shifted, a, b = expm1_reduced(lanes, x)
+    one = lanes.number(1.0)
+
+    def scaled(power: Value, less: Value) -> Value:
+        """2^k·(a + b) + (2^k - 1), the large terms first."""
+        return lanes.fma(power, b, lanes.fma(power, a, less))
+
+    power = power_of_two(lanes, lanes.bits(shifted))
+    usual = lanes.copysign(scaled(power, lanes.sub(power, one)), x)  # -0 stays -0
+
+    def ends() -> Value:
+        """Near the largest double half of it, doubled; 1 no longer counts."""
+        half = power_of_two(lanes, lanes.builder.sub(lanes.bits(shifted), lanes.integer(1)))
+        value = lanes.mul(scaled(half, half), lanes.number(2.0))
+        value = lanes.select(lanes.compare(">", x, lanes.number(EXP_INFINITE)), lanes.number(INF), value)
+        return lanes.select(lanes.compare("<", x, lanes.number(0.0)), lanes.number(-1.0), value)
+
+    return lanes.rare(lanes.not_(lanes.compare("<", lanes.abs(x), lanes.number(EXP_PLAIN))), usual, ends)
+
+
+def sigmoid(lanes: Lanes, x: Value) -> Value:
+    """1/(1 + e^-x), as 1/((1 + 2^k) + 2^k·(a + b)); 1.4 ulp."""
+    minus = lanes.neg(x)
+    shifted, a, b = expm1_reduced(lanes, minus)
+    power, one = power_of_two(lanes, lanes.bits(shifted)), lanes.number(1.0)
+    usual = lanes.div(one, lanes.fma(power, lanes.add(a, b), lanes.add(power, one)))
+
+    def ends() -> Value:
+        value = exp_at_the_ends(lanes, x, *exp_of_sum(lanes, x, None))
+        return lanes.select(lanes.compare(">", x, lanes.number(0.0)), one, value)
+
+    return lanes.rare(lanes.not_(lanes.compare("<", lanes.abs(x), lanes.number(EXP_PLAIN))), usual, ends)

@@ -40,8 +40,10 @@ class Lanes:
     basic block, so values that must meet again go through `rare` or a phi of the caller's.
     """
 
-    def __init__(self, builder: ir.IRBuilder) -> None:
+    def __init__(self, builder: ir.IRBuilder, permutes: bool = False) -> None:
+        """`permutes`: the processor has AVX-512 (`Target.permutes`); it changes how `choose` is done, never a bit."""
         self.builder = builder
+        self.permutes = permutes
 
     # constants ---------------------------------------------------------------------------------------------
     def number(self, value: float) -> Value:
@@ -130,6 +132,21 @@ class Lanes:
     def select(self, mask: Value, a: Value, b: Value) -> Value:
         """a where the mask holds, else b; the lanes not taken do no harm."""
         return self.builder.select(mask, a, b)
+
+    def choose(self, index: Value, *tables: Sequence[float]) -> list[Value]:
+        """table[index & 7] of tables of eight numbers: a permutation of a register, else a tree of choices."""
+        if self.permutes:
+            full = [ir.Constant(VECTOR, [ir.Constant(DOUBLE, x) for x in table]) for table in tables]
+            return [self.call("llvm.x86.avx512.permvar.df.512", VECTOR, table, index) for table in full]
+        shifted = [self.builder.shl(index, self.integer(63 - bit)) for bit in range(3)]
+        ones = [self.builder.icmp_signed("<", bits, self.integer(0)) for bits in shifted]
+        chosen = []
+        for table in tables:
+            values = [self.number(x) for x in table]
+            for one in ones:
+                values = [self.select(one, b, a) for a, b in zip(values[::2], values[1::2], strict=True)]
+            chosen.append(values[0])
+        return chosen
 
     def any(self, mask: Value) -> Value:
         """Whether any lane of a mask holds: a scalar i1."""

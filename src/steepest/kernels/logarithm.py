@@ -52,18 +52,21 @@ def usable(lanes: Lanes, x: Value) -> tuple[Value, Value]:
     return x, bias
 
 
-def split(lanes: Lanes, x: Value, bias: Value) -> tuple[Value, Value]:
-    """k and m of x = 2^k·m, √½ <= m < √2, for what `usable` gives."""
+def split(lanes: Lanes, x: Value, bias: Value, start: int = SQRT_HALF) -> tuple[Value, Value, Value]:
+    """k and m of x = 2^k·m, and bits whose fraction counts m from its smallest value on; for what `usable` gives.
+
+    `start` are the bits of the smallest m, which lies between ½ and 1; the largest is just below its double.
+    """
     b = lanes.builder
-    shifted = b.add(lanes.bits(x), lanes.integer(ONE - SQRT_HALF))
-    m = b.add(b.and_(shifted, lanes.integer(FRACTION)), lanes.integer(SQRT_HALF))
+    shifted = b.add(lanes.bits(x), lanes.integer(ONE - start))
+    m = b.add(b.and_(shifted, lanes.integer(FRACTION)), lanes.integer(start))
     k = b.or_(b.lshr(shifted, lanes.integer(52)), lanes.integer(TWO_52))
-    return lanes.sub(lanes.from_bits(k), bias), lanes.from_bits(m)
+    return lanes.sub(lanes.from_bits(k), bias), lanes.from_bits(m), shifted
 
 
 def log(lanes: Lanes, x: Value) -> Value:
     """Natural logarithm; 0.8 ulp, -inf at 0, NaN below."""
-    k, m = split(lanes, *usable(lanes, x))
+    k, m, _ = split(lanes, *usable(lanes, x))
     f = lanes.sub(m, lanes.number(1.0))
     square = lanes.mul(lanes.mul(f, lanes.number(0.5)), f)
     s = lanes.div(f, lanes.add(f, lanes.number(2.0)))

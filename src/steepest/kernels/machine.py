@@ -22,6 +22,11 @@ class Target:
         """The processor that the environment variable STEEPEST_CPU names (x86-64-v3 is AVX2), else the host."""
         return Target(os.environ.get("STEEPEST_CPU", ""))
 
+    @property
+    def permutes(self) -> bool:
+        """Whether one instruction picks among eight doubles, as AVX-512 has it: what `Lanes` wants to know."""
+        return "+avx512f" in self.features.split(",") if self.cpu else "+avx512f" in _host()[1].split(",")
+
 
 class Library:
     """The functions of one compiled module; they live as long as it."""
