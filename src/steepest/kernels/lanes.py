@@ -136,19 +136,26 @@ class Lanes:
 
     def rare(self, mask: Value, usual: Value, unusual: Callable[[], Value]) -> Value:
         """`usual`, but `unusual()` in the lanes of the mask: code that is jumped over where no lane needs it."""
+        return self.rares(mask, (usual,), lambda: (unusual(),))[0]
+
+    def rares(self, mask: Value, usual: Sequence[Value], unusual: Callable[[], Sequence[Value]]) -> list[Value]:
+        """The same for several values that come together."""
         builder = self.builder
         before = builder.block
         inside, after = builder.append_basic_block("rare"), builder.append_basic_block("usual")
         builder.cbranch(self.any(mask), inside, after)
         builder.position_at_end(inside)
-        mended = self.select(mask, unusual(), usual)
+        mended = [self.select(mask, new, old) for new, old in zip(unusual(), usual, strict=True)]
         inside = builder.block  # `unusual` may have begun blocks of its own
         builder.branch(after)
         builder.position_at_end(after)
-        value = builder.phi(usual.type)
-        value.add_incoming(usual, before)
-        value.add_incoming(mended, inside)
-        return value
+        values = []
+        for old, new in zip(usual, mended, strict=True):
+            value = builder.phi(old.type)
+            value.add_incoming(old, before)
+            value.add_incoming(new, inside)
+            values.append(value)
+        return values
 
     # bits --------------------------------------------------------------------------------------------------
     def bits(self, a: Value) -> Value:
