@@ -20,8 +20,8 @@ from .conftest import elementwise
 
 NAMES = tuple(trigonometry.EMITTERS)
 CIRCULAR = ("sin", "cos", "tan")
-#: the worst seen in some millions of points is 1.4 (sin, cos, atan2), 1.2 (the others)
-ULP = {"sin": 1.6, "cos": 1.6, "tan": 1.3, "asin": 1.4, "acos": 1.4, "atan": 1.4, "atan2": 1.6}
+#: the worst seen in millions of points (see the module), and a little
+ULP = {"sin": 1.5, "cos": 1.5, "tan": 1.6, "asin": 1.3, "acos": 1.3, "atan": 1.6, "atan2": 1.7}
 EXACT = {name: getattr(mp, name) for name in NAMES}
 HOST, NARROW = Target(), Target("x86-64-v3")
 

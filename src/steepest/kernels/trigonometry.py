@@ -7,7 +7,12 @@ Cephes before it). The polynomials were fitted by Remez' exchange in 60 digits, 
 value, and rounded to double one coefficient after the other, those left fitted anew each time; the bound beside each
 is that of the rounded one.
 
-The usual path has no branch. Everything is computed for |x| and the sign is put on last, which keeps -0 what it is.
+Worst errors, in units in the last place, seen in five million points each: sin 1.35, cos 1.41, tan 1.44, asin 1.22,
+acos 1.21, atan 1.44, atan2 1.52. (sin and cos within 0.96 would take r in two doubles, as tan has it, and a fifth more
+time.)
+
+The usual path has no branch but the one around huge arguments. Everything is computed for |x| and the sign is put on
+last, which keeps -0 what it is.
 """
 
 from __future__ import annotations
@@ -18,7 +23,7 @@ from llvmlite import ir
 
 from .lanes import DOUBLE, INTEGER, INTEGERS, VECTOR, WIDTH, Lanes, Value
 
-# sin r = r + r³·S(r²) and cos r = 1 + r²·C(r²), |r| <= π/4 + 3e-5: within 2⁻⁵⁷·⁸ and 2⁻⁶³·⁸
+# sin r = r + r³·S(r²) and cos r = 1 + r²·C(r²), |r| <= π/4 + 3e-5: relative errors 2**-57.8 and 2**-63.8
 SINE = (
     -0.1666666666666663,
     0.00833333333332184,
@@ -36,7 +41,7 @@ COSINE = (
     2.0875709019321354e-09,
     -1.1358946761988286e-11,
 )
-# asin s = s + s³·A(s²), |s| <= 1/2: within 2⁻⁵⁵·⁸
+# asin s = s + s³·A(s²), |s| <= 1/2: relative error 2**-55.8
 ARCSINE = (
     0.16666666666665408,
     0.07500000000337143,
@@ -51,7 +56,7 @@ ARCSINE = (
     -0.01622716332794791,
     0.03191432193054268,
 )
-# atan q = q + q³·T(q²), |q| <= 1: within 2⁻⁵⁷·¹
+# atan q = q + q³·T(q²), |q| <= 1: relative error 2**-57.1
 ARCTANGENT = (
     -0.3333333333333307,
     0.19999999999951754,
