@@ -13,6 +13,7 @@ from ..formula.objective import Layout
 from ..formula.program import LEAVES, Graph
 from ..types import Array
 from .lanes import DOUBLE, INTEGER, INTEGERS, MASK, VECTOR, WIDTH, Lanes, Value
+from .trigonometry import sincos
 from .vectormath import EMITTERS, power
 
 UNROLLED = 16  # columns of a matrix up to here are values of their own; more are looped over
@@ -146,6 +147,7 @@ class Rows:
             if column or op == "stack" or any(a in self._rowwise for a in graph.arguments(node)):
                 self._rowwise.add(node)
         self._fused = self._products_in_sums(outputs)
+        self._twins = self._sines_and_cosines()
         self._packed: dict[int, Value] = {}
         for node in self._nodes:
             width = self._loaded_width(node)
@@ -169,6 +171,13 @@ class Rows:
                 if len(by) == 1 and self.graph.nodes[by[0]][0] in ("+", "-") and by[0] not in taken.values():
                     taken[node] = by[0]
         return taken
+
+    def _sines_and_cosines(self) -> dict[int, int]:
+        """The cosine of each sine, and the reverse, where both are wanted: together they cost little more than one."""
+        place = {self.graph.nodes[n]: n for n in self._nodes if self.graph.nodes[n][0] in ("sin", "cos")}
+        return {
+            n: place[twin] for (op, a), n in place.items() if (twin := ("cos" if op == "sin" else "sin", a)) in place
+        }
 
     def _is_vector(self, node: int) -> bool:
         op, *args = self.graph.nodes[node]
@@ -223,7 +232,7 @@ class Rows:
         if op == "pi":
             return lanes.number(math.pi)
         if op == "name":
-            place = self._layout.places[args[0]]
+            place = self._layout.slices[args[0]].start
             return lanes.splat(self.builder.load(self.memory.at(self.theta, integer(place)), typ=DOUBLE, align=8))
 
         for place, argument in enumerate(args):
@@ -237,6 +246,10 @@ class Rows:
             given = [self.truth(given[0]), *map(self.number, given[1:])]
         else:
             given = [self.number(v) for v in given]
+        if node in self._twins:
+            both = sincos(lanes, *given)
+            values[self._twins[node]] = both[op == "sin"]
+            return both[op == "cos"]
         if op == "**":
             exponent = graph.value(args[1])
             return power(lanes, *given, exponent=None if exponent is None else float(exponent))

@@ -24,6 +24,7 @@ from ..formula.objective import Item, Layout, RowSums
 from ..formula.program import Graph
 from .emission import BYTE, CHUNK, COUNTER, FIRST, OUT, POINTER, TILES, UNROLLED, Kind, Memory, Rows, integer, repeat
 from .lanes import INTEGER, WIDTH, Lanes, Splat, Value
+from .machine import Target
 
 REGISTERS = 72  # sums up to here are kept in registers (and in the stack beyond the 32 that there are)
 LARGE = 400  # nodes from which on the one masked body serves all rows: it is the arithmetic that takes the time
@@ -93,7 +94,7 @@ class Shape:
         return max(-(-(self.sums + products) // WIDTH) * WIDTH, WIDTH)
 
     @cached_property
-    def places(self) -> Array:
+    def places(self) -> NDArray[np.intp]:
         """For each number of a Total the place of its sum."""
         plain = sum(item.width for item in self.rows.sums)
         found = list(range(plain))
@@ -148,7 +149,7 @@ class _Loop:
         function = ir.Function(self.module, ir.FunctionType(ir.VoidType(), [POINTER, POINTER]), "run")
         self.frame, self.scratch = function.args
         self.builder = ir.IRBuilder(function.append_basic_block("entry"))
-        self.lanes = Lanes(self.builder)
+        self.lanes = Lanes(self.builder, Target.chosen().permutes)
         self.memory = Memory(self.builder)
         self.out = self.memory.word(self.frame, OUT, POINTER)
         self.rows = Rows(self.lanes, graph, outputs, layout, columns, kinds, self.frame)
@@ -232,7 +233,10 @@ def values_loop(graph: Graph, outputs: Sequence[int], layout: Layout, columns: S
                 loop.lanes.call("llvm.masked.store.v8f64.p0", ir.VoidType(), value, place, align, mask)
         return ()
 
-    return loop.over_tiles(lambda _, start, stop: [loop.over_rows(start, stop, [], group)] and None)
+    def tile(_: Value, start: Value, stop: Value) -> None:
+        loop.over_rows(start, stop, [], group)
+
+    return loop.over_tiles(tile)
 
 
 def sums_loop(rows: RowSums, kinds: Mapping[str, Kind]) -> str:
@@ -273,8 +277,9 @@ class _SumsLoop(_Loop):
 
     def _add(self, i: Value, mask: Value | None, held: list[Value]) -> Sequence[Value]:
         values = self.rows.group(i, mask)
-        new = [self._plus(total, item, j, values, mask)
-               for total, (item, j) in zip(held, ((s, j) for s in self.sums for j in range(s.width)), strict=False)]  # fmt: skip
+        new: list[Value] = []
+        for item in self.sums:
+            new += [self._plus(held[len(new) + j], item, j, values, mask) for j in range(item.width)]
         columns = [[self._column(item, j, values, mask) for item in group for j in range(item.width)]
                    for group in self.shape.groups]  # fmt: skip
         for a, b in self.shape.pairs:
@@ -365,7 +370,12 @@ class _SumsLoop(_Loop):
         """`action(j)` for every column of an item: a number each, or a loop of the program where they are many."""
         matrices = [values[m] for _, m in item.terms if m is not None]
         if item.width > UNROLLED and all(m.values is None for m in matrices):
-            repeat(self.builder, integer(0), integer(item.width), 1, [], lambda j, _: [action(j)] and ())
+
+            def one(j: Value, _: list[Value]) -> Sequence[Value]:
+                action(j)
+                return ()
+
+            repeat(self.builder, integer(0), integer(item.width), 1, [], one)
         else:
             for j in range(item.width):
                 action(j)
@@ -387,7 +397,7 @@ class _SumsLoop(_Loop):
                 new = lanes.fma(first if plus else lanes.neg(first), second[0], total)
             else:
                 new = lanes.add(total, first) if plus else lanes.sub(total, first)
-        elif len(item.terms) == 1:
+        elif len(item.terms) == 1 and matrix is not None:
             new = lanes.fma(self.rows.number(values[node]), values[matrix].column(j), total)
         else:
             new = lanes.add(total, self._column(item, j, values, None))

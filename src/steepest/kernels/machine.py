@@ -9,8 +9,6 @@ from typing import Any
 
 import llvmlite.binding as llvm
 
-OPT = 2  # of code generation; the IR is written as it should run
-
 
 @dataclass(frozen=True)
 class Target:
@@ -23,6 +21,11 @@ class Target:
     def chosen() -> Target:
         """The processor that the environment variable STEEPEST_CPU names (x86-64-v3 is AVX2), else the host."""
         return Target(os.environ.get("STEEPEST_CPU", ""))
+
+    @property
+    def permutes(self) -> bool:
+        """Whether one instruction picks among eight doubles, as AVX-512 has it: what `Lanes` wants to know."""
+        return "+avx512f" in self.features.split(",") if self.cpu else "+avx512f" in _host()[1].split(",")
 
 
 class Library:
@@ -38,17 +41,18 @@ class Library:
 
 @cache
 def _host() -> tuple[str, str]:
-    """The name and the features of this processor."""
+    """LLVM's name and features of this processor."""
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     return llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
 
 
 def _machine(target: Target) -> Any:
-    """A machine for one module: its engine comes to own it."""
-    host = _host()
-    cpu, features = (target.cpu, target.features) if target.cpu else host
-    return llvm.Target.from_default_triple().create_target_machine(cpu=cpu, features=features, opt=OPT, jit=True)
+    """A new one for each engine, which takes it for its own and frees it: one shared would be freed twice."""
+    cpu, features = _host()
+    if target.cpu:
+        cpu, features = target.cpu, target.features
+    return llvm.Target.from_default_triple().create_target_machine(cpu=cpu, features=features, opt=2, jit=True)
 
 
 def build(text: str, target: Target) -> Library:

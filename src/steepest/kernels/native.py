@@ -82,10 +82,11 @@ class NativeKernel:
         if kinds not in self._loops:
             rows, named = self.rows, dict(zip(self.rows.columns_used, kinds, strict=True))
             index = {node: i for i, node in enumerate(rows.outputs)}
-            index[-1] = -1
-            items = [tuple((index[n], index[-1 if m is None else m]) for n, m in item.terms) + (item.width,)
-                     for item in (*rows.sums, *rows.columns, *(side for pair in rows.crosses for side in pair))]  # fmt: skip
-            apart = (tuple(items), len(rows.sums), len(rows.columns), rows.weight is None, rows.layout,
+            parts = (*rows.sums, *rows.columns, *(side for pair in rows.crosses for side in pair))
+            items = tuple(
+                (item.width, *((index[n], None if m is None else index[m]) for n, m in item.terms)) for item in parts
+            )
+            apart = (items, len(rows.sums), len(rows.columns), rows.weight is None, rows.layout,
                      rows.columns_used, kinds)  # fmt: skip
             self._loops[kinds] = compiled(rows.graph, rows.outputs, apart,
                                           lambda: Loop(sums_loop(rows, named), self._shape.scratch))  # fmt: skip

@@ -89,9 +89,9 @@ class NumpyKernel:
             prepared = self._evaluate.prepare(theta)
             for _, rows, columns in _live_tiles(tile):
                 return self._first_bad(self._evaluate.rows(prepared, columns), rows, tile, 0)
-        raise AssertionError("a block has a tile")
+        raise AssertionError("a tile has rows")
 
-    def _first_bad(self, values: list[Array], rows: int, block: Block, start: int) -> int | None:
+    def _first_bad(self, values: list[Array], rows: int, block: Block, start: int) -> int:
         """The first global row of a tile whose values are not all finite; the tile's first if only their sum is not."""
         good = np.ones(rows, dtype=bool)
         for value in values:
