@@ -173,7 +173,7 @@ class Rows:
         return taken
 
     def _sines_and_cosines(self) -> dict[int, int]:
-        """The cosine of each sine, and the reverse, where both are wanted: together they cost little more than one."""
+        """The cosine of each sine, and the reverse, where both are wanted: together little more than one."""
         place = {self.graph.nodes[n]: n for n in self._nodes if self.graph.nodes[n][0] in ("sin", "cos")}
         return {
             n: place[twin] for (op, a), n in place.items() if (twin := ("cos" if op == "sin" else "sin", a)) in place

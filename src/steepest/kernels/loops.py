@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
+from numpy.typing import NDArray
 
 from ..data.source import TILE
 from ..formula.objective import Item, Layout, RowSums
