@@ -16,7 +16,7 @@ from ..formula.evaluate import Evaluator
 from ..formula.objective import Item, Objective, RowSums
 from ..formula.printing import to_text
 from ..types import Array, Evaluation, Need, Total
-from .kernel import Kernel, kernel_for
+from .kernel import Kernel, described, kernel_for
 
 LONGEST = 1 << 23  # rows of a block: short enough that progress is seen, long enough for all threads
 GRAM_LIMIT = 1e12  # condition of the scaled Gram matrix above which it has too few digits and a QR is made
@@ -81,6 +81,11 @@ class Surface:
             if self.watch is not None:
                 self.watch(block.rows)
             yield block
+
+    @property
+    def kernel(self) -> str:
+        """Which kernel sums loss and gradient, and why."""
+        return described(self.objective.rows(Need.GRADIENT), self.reader.rows)
 
     def _kernel(self, need: Need) -> Kernel:
         if need not in self._kernels:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -17,19 +18,23 @@ from .kernel import is_native
 class RowValues:
     """A row expression as a function: columns by name -> its value at every row, (rows,).
 
-    `values`: the parameters by name, numbers or vectors.
+    `values`: the parameters by name, numbers or vectors; `count` rows in all decide on the kernel.
     """
 
-    def __init__(self, graph: Graph, node: int, columns: Sequence[str], values: Mapping[str, float | Array]) -> None:
+    def __init__(
+        self, graph: Graph, node: int, columns: Sequence[str], values: Mapping[str, float | Array], count: int
+    ) -> None:
+        self._is_native = bool(columns) and is_native(graph, [node], count)
         self._graph, self._node, self._columns = graph, node, tuple(columns)
         widths = tuple(len(v) if isinstance(v, np.ndarray) else None for v in values.values())
         self._layout = Layout(tuple(values), widths)
         self._theta = np.concatenate([np.zeros(0), *(np.atleast_1d(np.asarray(v, float)) for v in values.values())])
+        self._loops: dict[Any, Any] = {}
         self._evaluator = Evaluator(graph, [node], columns, self._layout.places)
 
     def __call__(self, columns: Mapping[str, Array], rows: int) -> Array:
-        """The values, by machine code where that is worth it."""
-        if self._columns and is_native(self._graph, [self._node], rows):
+        """The values at every row of some."""
+        if self._is_native:
             return self._native([columns[name] for name in self._columns], rows)
         out = np.empty(rows)
         with np.errstate(all="ignore"):
@@ -44,12 +49,16 @@ class RowValues:
         from .loops import values_loop
         from .running import Loop, Pass, compiled
 
-        kinds = dict(zip(self._columns, map(Kind.of, columns), strict=True))
-
-        nodes = [self._node]
-        loop = compiled(self._graph, nodes, (self._layout, *kinds.items()),
-                        lambda: Loop(values_loop(self._graph, nodes, self._layout, self._columns, kinds)))  # fmt: skip
+        kinds, nodes = tuple(map(Kind.of, columns)), [self._node]
+        if kinds not in self._loops:
+            named = dict(zip(self._columns, kinds, strict=True))
+            self._loops[kinds] = compiled(
+                self._graph, nodes, (self._layout, *named.items()),
+                lambda: Loop(values_loop(self._graph, nodes, self._layout, self._columns, named)),
+            )  # fmt: skip
         out = np.empty(rows)
         operations = len(self._graph.reachable(nodes))
-        list(Pass(loop, columns, rows, None, self._layout.size, out, operations, whole=True)(self._theta))
+        bound = Pass(self._loops[kinds], columns, rows, None, self._layout.size, out, operations, whole=True)
+        for _ in bound(self._theta):
+            pass
         return out
