@@ -105,19 +105,25 @@ class Memory:
         self.builder.store(value, self.at(base, index), align=8)
 
 
+Packed = tuple[Value, int]
+"""Where the columns of a matrix stand at eight rows: the first one's address, and doubles from one to the next."""
+
+
 # one group of eight rows -----------------------------------------------------------------------------------
 class Matrix:
     """The columns of a matrix at eight rows: values of their own, or packed in the cache, column after column."""
 
-    def __init__(self, width: int, values: Sequence[Value] | None, packed: Value | None, memory: Memory) -> None:
-        self.width, self.values, self.packed, self._memory = width, values, packed, memory
+    def __init__(self, width: int, values: Sequence[Value] | None, packed: Packed | None, memory: Memory) -> None:
+        self.width, self.values, self._packed, self._memory = width, values, packed, memory
 
     def column(self, j: int | Value) -> Value:
         """Column j; only a packed one may be named at run time."""
         if self.values is not None:
             return self.values[j]
-        at = integer(j * WIDTH) if isinstance(j, int) else self._memory.builder.mul(j, integer(WIDTH))
-        return self._memory.load(self.packed, at)
+        assert self._packed is not None
+        base, leading = self._packed
+        at = integer(j * leading) if isinstance(j, int) else self._memory.builder.mul(j, integer(leading))
+        return self._memory.load(base, at)
 
 
 class Rows:
@@ -148,11 +154,11 @@ class Rows:
                 self._rowwise.add(node)
         self._fused = self._products_in_sums(outputs)
         self._twins = self._sines_and_cosines()
-        self._packed: dict[int, Value] = {}
+        self._packed: dict[int, Packed] = {}
         for node in self._nodes:
             width = self._loaded_width(node)
             if width is not None and width > UNROLLED:
-                self._packed[node] = builder.alloca(VECTOR, size=width)
+                self._packed[node] = builder.alloca(VECTOR, size=width), WIDTH
         self._uniform: dict[int, Value] = {}
         for node in self._nodes:
             if node not in self._rowwise and not self._is_vector(node):
@@ -200,8 +206,12 @@ class Rows:
         alive = builder.icmp_unsigned("!=", builder.load(flags, typ=BYTES, align=1), ir.Constant(BYTES, None))
         return lanes.both(builder.icmp_signed("<", lane, left), alive)
 
-    def group(self, i: Value, mask: Value | None) -> dict[int, Any]:
-        """The value of every node at the rows from i on: a vector, a mask, or a Matrix."""
+    def group(self, i: Value, mask: Value | None, places: Mapping[int, Packed] | None = None) -> dict[int, Any]:
+        """The value of every node at the rows from i on: a vector, a mask, or a Matrix.
+
+        `places`: where to put wide matrices that whoever calls wants to find there.
+        """
+        self._packed.update(places or {})
         values: dict[int, Any] = dict(self._uniform)
         for node in self._nodes:
             if node in self._rowwise and node not in values:
@@ -269,7 +279,8 @@ class Rows:
         if kind.width is None:
             return self._vector(name, i, mask, integer(0))
         if kind.width > UNROLLED:
-            return Matrix(kind.width, None, self._pack(name, kind.width, self._packed[node], i, mask), self.memory)
+            self._pack(name, kind.width, self._packed[node], i, mask)
+            return Matrix(kind.width, None, self._packed[node], self.memory)
         if kind.number == "f8" and kind.along_columns and kind.width > 1 and not kind.along_rows:
             values = self._transposed(name, kind.width, i, mask)
         else:
@@ -351,12 +362,14 @@ class Rows:
             rows = turned
         return rows
 
-    def _pack(self, name: str, width: int, packed: Value, i: Value, mask: Value | None) -> Value:
-        """The columns of a wide matrix at eight rows, one after the other in the cache."""
+    def _pack(self, name: str, width: int, packed: Packed, i: Value, mask: Value | None) -> None:
+        """Put the columns of a wide matrix at eight rows into the cache, 0 where a row is dead."""
         builder, kind = self.builder, self.kinds[name]
 
         def put(j: Value, value: Value) -> None:
-            self.memory.store(value, packed, builder.mul(j, integer(WIDTH)))
+            if mask is not None:
+                value = self.lanes.select(mask, value, self.lanes.number(0.0))
+            self.memory.store(value, packed[0], builder.mul(j, integer(packed[1])))
 
         if kind.number == "f8" and kind.along_columns and not kind.along_rows:
 
@@ -375,7 +388,6 @@ class Rows:
                 return ()
 
             repeat(builder, integer(0), integer(width), 1, [], single)
-        return packed
 
     def _dot(self, matrix: Matrix, name: str) -> Value:
         """matrix @ vector of parameters."""
@@ -387,10 +399,17 @@ class Rows:
             return total
 
         def step(j: Value, sums: list[Value]) -> Sequence[Value]:
-            element = self._element(self.builder.add(j, integer(start)))
-            return [self.lanes.fma(matrix.column(j), element, sums[0])]
+            places = [self.builder.add(j, integer(k)) for k in range(len(sums))]
+            elements = [self._element(self.builder.add(place, integer(start))) for place in places]
+            return [self.lanes.fma(matrix.column(place), element, total)
+                    for place, element, total in zip(places, elements, sums, strict=True)]  # fmt: skip
 
-        return repeat(self.builder, integer(0), integer(matrix.width), 1, [self.lanes.number(0.0)], step)[0]
+        # four sums, which do not wait for one another
+        whole, zero = matrix.width // 4 * 4, self.lanes.number(0.0)
+        sums = repeat(self.builder, integer(0), integer(whole), 4, [zero] * 4, step)
+        for j in range(whole, matrix.width):
+            sums[j - whole] = self.lanes.fma(matrix.column(j), self._element(integer(start + j)), sums[j - whole])
+        return self.lanes.add(self.lanes.add(sums[0], sums[1]), self.lanes.add(sums[2], sums[3]))
 
     def _element(self, place: Value) -> Value:
         return self.lanes.splat(self.builder.load(self.memory.at(self.theta, place), typ=DOUBLE, align=8))

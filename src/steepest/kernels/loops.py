@@ -263,6 +263,28 @@ class _SumsLoop(_Loop):
         self.leading = self.shape.strip + PADDING
         self.strip = self.memory.at(self.scratch, integer(self.shape.size * WIDTH))
 
+    @cached_property
+    def direct(self) -> dict[int | None, int]:
+        """Wide matrices that are columns of the strip as they are: they are loaded into it, and read there."""
+        found: dict[int | None, int] = {}
+        at = 0
+        for group, padded in zip(self.shape.groups, self.shape.padded, strict=True):
+            column = at
+            for item in group:
+                matrix = self._plain_matrix(item)
+                if matrix is not None:
+                    found.setdefault(matrix, column)
+                column += item.width
+            at += padded
+        return found
+
+    def _plain_matrix(self, item: Item) -> int | None:
+        """The matrix that an item is, without any factor, where it is wide."""
+        node, matrix = item.terms[0]
+        plain = matrix is not None and len(item.terms) == 1 and self.spec.graph.value(node) == 1
+        wide = plain and item.width > UNROLLED and self.spec.graph.nodes[matrix][0] == "name"
+        return matrix if wide else None
+
     def text(self) -> str:
         if not self.shape.in_registers:
             self._clear(self.strip, sum(self.shape.padded) * self.leading // WIDTH)  # the columns that fill up a block
@@ -304,7 +326,9 @@ class _SumsLoop(_Loop):
 
     def _fill(self, i: Value, within: Value, mask: Value | None) -> Sequence[Value]:
         """Add to the plain sums, and put the columns into the strip."""
-        values = self.rows.group(i, mask)
+        places = {matrix: (self.memory.at(self.strip, self.builder.add(within, integer(column * self.leading))),
+                           self.leading) for matrix, column in self.direct.items()}  # fmt: skip
+        values = self.rows.group(i, mask, places)
         at = 0
         for item in self.sums:
 
@@ -319,6 +343,9 @@ class _SumsLoop(_Loop):
         for group, padded in zip(self.shape.groups, self.shape.padded, strict=True):
             column = at
             for item in group:
+                if self.direct.get(self._plain_matrix(item)) == column:
+                    column += item.width
+                    continue
 
                 def put(j: Any, item: Item = item, column: int = column) -> None:
                     place = self.builder.add(self._times(self._plus_index(j, column), self.leading), within)
