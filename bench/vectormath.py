@@ -18,6 +18,7 @@ import mpmath
 import numpy as np
 from llvmlite import ir
 
+from steepest.formula.functions import FUNCTIONS
 from steepest.kernels.lanes import DOUBLE, INTEGER, MASK, VECTOR, WIDTH, Lanes, Value
 from steepest.kernels.machine import Target, build
 from steepest.kernels.vectormath import EMITTERS
@@ -25,8 +26,7 @@ from steepest.kernels.vectormath import EMITTERS
 Array = np.ndarray[Any, np.dtype[np.float64]]
 SIZE = 1024
 TARGETS = {"host": Target(), "avx2": Target("x86-64-v3")}
-ARITY = {"**": 2, "min": 2, "max": 2, "atan2": 2, "clip": 3, "where": 3}
-ARITY |= dict.fromkeys(["+", "-", "*", "/", "<", "<=", ">", ">=", "==", "!=", "and", "or"], 2)
+ARITY = {name: FUNCTIONS[name].arity for name in EMITTERS}
 TAKES_MASK = {"and", "or", "not", "where"}
 
 mpmath.mp.prec = 160
@@ -127,7 +127,7 @@ def ordinary(name: str, generator: np.random.Generator) -> list[Array]:
         "log": (0.01, 100), "log2": (0.01, 100), "log10": (0.01, 100), "logit": (0.01, 0.99), "acosh": (1.01, 100),
         "atanh": (-0.99, 0.99), "asin": (-1, 1), "acos": (-1, 1), "log1p": (-0.9, 10), "sqrt": (0, 10),
     }.get(name, (-5, 5))  # fmt: skip
-    arguments = [generator.uniform(low, high, SIZE) for _ in range(ARITY.get(name, 1))]
+    arguments = [generator.uniform(low, high, SIZE) for _ in range(ARITY[name])]
     return [np.abs(arguments[0]), arguments[1]] if name == "**" else arguments
 
 
@@ -147,7 +147,7 @@ def awkward(name: str, generator: np.random.Generator, points: int) -> list[Arra
         y = np.where(generator.random(len(x)) < 0.3, generator.uniform(-5, 5, len(x)), y)
         fine = np.isfinite(y)
         return [x[fine], y[fine]]
-    if name in ARITY:
+    if ARITY[name] > 1:
         return [x, *[generator.permutation(x) for _ in range(ARITY[name] - 1)]]
     return [x]
 
@@ -176,7 +176,7 @@ def main() -> None:
     print(f"{'':10} {'ulp':>6} {'host ns':>8} {'avx2 ns':>8}  worst at")
     for name in options.names or EMITTERS:
         generator = np.random.default_rng(1)
-        arity = ARITY.get(name, 1)
+        arity = ARITY[name]
         calls = {t: loop(EMITTERS[name], arity, target, name in TAKES_MASK) for t, target in TARGETS.items()}
         times = [nanoseconds(call, ordinary(name, generator)) for call in calls.values()]
         error, where = "", ""
