@@ -135,7 +135,12 @@ def awkward(name: str, generator: np.random.Generator, points: int) -> list[Arra
     """Arguments over the whole domain: all exponents, usual ranges, neighbourhoods of special points."""
     everywhere = np.ldexp(generator.uniform(1, 2, points), generator.integers(-1075, 1024, points))
     near = np.ldexp(generator.uniform(1, 2, points), generator.integers(-60, 1, points))
-    parts = [everywhere, generator.uniform(0, 1, points), generator.uniform(0, 5, points), generator.uniform(0, 50, points)]
+    parts = [
+        everywhere,
+        generator.uniform(0, 1, points),
+        generator.uniform(0, 5, points),
+        generator.uniform(0, 50, points),
+    ]
     parts += [generator.uniform(0, 750, points), 1 + near, np.abs(1 - near), 0.5 + near / 4, near]
     parts += [np.array([1.0, 0.5, 2.0, 5e-324, 2.2250738585072014e-308, 1.7976931348623157e308, 709.7827128933840])]
     x = np.concatenate(parts)

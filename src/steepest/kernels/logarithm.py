@@ -52,6 +52,13 @@ def two_sum_ordered(lanes: Lanes, a: Value, b: Value) -> tuple[Value, Value]:
     return total, lanes.add(lanes.sub(a, total), b)
 
 
+def two_sum(lanes: Lanes, a: Value, b: Value) -> tuple[Value, Value]:
+    """a + b rounded, and its error, for any a and b (Knuth 1969)."""
+    total = lanes.add(a, b)
+    back = lanes.sub(total, b)
+    return total, lanes.add(lanes.sub(b, lanes.sub(total, back)), lanes.sub(a, back))
+
+
 def two_product(lanes: Lanes, a: Value, b: Value) -> tuple[Value, Value]:
     """a·b rounded, and its error."""
     product = lanes.mul(a, b)
@@ -142,11 +149,9 @@ def log10(lanes: Lanes, x: Value) -> Value:
 
 
 def one_plus(lanes: Lanes, x: Value) -> tuple[Value, Value]:
-    """1 + x rounded, and its error (Knuth's sum); where x is inf or NaN the error is 1."""
+    """1 + x rounded, and its error; where x is inf or NaN the error is 1."""
     one = lanes.number(1.0)
-    total = lanes.add(x, one)
-    back = lanes.sub(total, one)
-    error = lanes.add(lanes.sub(one, lanes.sub(total, back)), lanes.sub(x, back))
+    total, error = two_sum(lanes, x, one)
     return total, lanes.select(lanes.compare("<", error, one), error, one)
 
 

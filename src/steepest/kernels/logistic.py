@@ -52,25 +52,26 @@ def logit(lanes: Lanes, x: Value) -> Value:
 
 
 def softplus(lanes: Lanes, x: Value) -> Value:
-    """log(1 + e^x) = max(x, 0) + log(1 + e), e = e^-|x|; 1.3 ulp.
+    """log(1 + e^x) = max(x, 0) + log(1 + e), e = e^-|x|; 1.6 ulp.
 
-    log(1 + e) = 2·atanh(t/2) with t = 2e/(2 + e) <= 2/3, which needs no exponent of its argument.
+    log(1 + e) = 2·atanh(t/2) with t = e/(1 + e/2) <= 2/3, which needs no exponent of its argument.
     """
     size = lanes.abs(x)
     shifted, a, b = expm1_reduced(lanes, lanes.neg(size))
-    power, one, two = power_of_two(lanes, lanes.bits(shifted)), lanes.number(1.0), lanes.number(2.0)
+    bits, one = lanes.builder, lanes.number(1.0)
+    half_power = power_of_two(lanes, bits.sub(lanes.bits(shifted), lanes.integer(1)))
     above = lanes.add(a, b)
     whole = lanes.add(above, one)
-    e, e_low = lanes.mul(power, whole), lanes.mul(power, lanes.sub(above, lanes.sub(whole, one)))
-    below = lanes.fma(power, above, lanes.add(power, two))
-    t = lanes.div(lanes.add(e, e), below)
+    half = lanes.mul(half_power, whole)
+    half_low = lanes.mul(half_power, lanes.sub(above, lanes.sub(whole, one)))
+    below = lanes.fma(half_power, above, lanes.add(half_power, one))
+    t = lanes.div(lanes.add(half, half), below)
     z = lanes.mul(t, t)
-    half, below_low = lanes.mul(t, lanes.number(0.5)), lanes.sub(e, lanes.sub(below, two))
-    # what e_low and below_low make of t, by 2/(2 + e) = 1 - t/2
-    low = lanes.mul(lanes.fma(lanes.neg(half), below_low, e_low), lanes.sub(one, half))
+    below_low = lanes.sub(half, lanes.sub(below, one))
+    low = lanes.fma(lanes.neg(t), below_low, lanes.add(half_low, half_low))  # nearly what these low parts make of t
     zero = lanes.number(0.0)
     positive = lanes.select(lanes.compare(">", x, zero), x, zero)
-    log = lanes.add(t, lanes.fma(lanes.mul(t, z), lanes.polynomial(z, SOFTPLUS_TAIL), low))
+    log = lanes.add(t, lanes.fma(lanes.mul(t, z), lanes.polynomial(z, SOFTPLUS_TAIL, lanes.mul(z, z)), low))
 
     def ends() -> Value:
         value = exp_at_the_ends(lanes, x, *exp_of_sum(lanes, x, None))
