@@ -1,7 +1,7 @@
 """log and its relatives, over eight lanes.
 
-x = 2^k·m with m in [√½, √2) and f = m - 1, exact; s = f/(2 + f) and log(1 + f) = 2·atanh(s) = f - (f²/2 - s·(f²/2 + R)),
-R = s²·Q(s²), which is more accurate than 2s + s·R because f is (fdlibm's e_log.c, Sun 1993; Tang, Table-driven
+x = 2^k·m with m in [√½, √2) and f = m - 1, exact; s = f/(2 + f) and log(1 + f) = 2·atanh(s) = f - (f²/2 - s·(f²/2 + R))
+with R = s²·Q(s²), which is more accurate than 2s + s·R because f is (fdlibm's e_log.c, Sun 1993; Tang, Table-driven
 implementation of the logarithm function, 1990). The coefficients are minimax ones, as in `exponential`.
 """
 
@@ -183,7 +183,13 @@ def log_of_ratio(lanes: Lanes, p: tuple[Value, Value], q: tuple[Value, Value], b
     k = lanes.sub(k, bias)
     scaled = lanes.mul(scale, q[0])
     over = lanes.add(lanes.sub(p[0], scaled), lanes.fma(lanes.neg(scale), q[1], p[1]))
-    t = lanes.div(lanes.add(over, over), lanes.add(p[0], scaled))
+    below = lanes.add(p[0], scaled)
+    below_low = lanes.sub(p[0], lanes.sub(below, scaled))
+    inverse, twice = lanes.div(lanes.number(1.0), below), lanes.add(over, over)
+    t = lanes.mul(twice, inverse)
+    minus = lanes.neg(t)
+    residual = lanes.fma(minus, below_low, lanes.fma(minus, below, twice))
     z = lanes.mul(t, t)
-    low = lanes.fma(lanes.mul(t, z), lanes.polynomial(z, RATIO_TAIL), lanes.mul(k, lanes.number(LN2_LOW)))
+    low = lanes.fma(residual, inverse, lanes.mul(k, lanes.number(LN2_LOW)))
+    low = lanes.fma(lanes.mul(t, z), lanes.polynomial(z, RATIO_TAIL), low)
     return lanes.fma(k, lanes.number(LN2), lanes.add(t, low))

@@ -22,10 +22,15 @@ SOFTPLUS_TAIL = (
 
 
 def sigmoid(lanes: Lanes, x: Value) -> Value:
-    """1/(1 + e^-x), as 1/((1 + 2^k) + 2^k·(a + b)); 1.8 ulp."""
+    """1/(1 + e^-x), as 1/((1 + 2^k) + 2^k·(a + b)) with the rounding of the sum made good; 1.4 ulp."""
     shifted, a, b = expm1_reduced(lanes, lanes.neg(x))
     power, one = power_of_two(lanes, lanes.bits(shifted)), lanes.number(1.0)
-    usual = lanes.div(one, lanes.fma(power, lanes.add(a, b), lanes.add(power, one)))
+    above, first = lanes.add(a, b), lanes.add(power, one)
+    first_low = lanes.sub(one, lanes.sub(first, power))
+    below = lanes.fma(power, above, first)
+    below_low = lanes.add(lanes.fma(power, above, lanes.sub(first, below)), first_low)
+    ratio = lanes.div(one, below)
+    usual = lanes.fma(lanes.mul(lanes.neg(ratio), below_low), ratio, ratio)
 
     def ends() -> Value:
         value = exp_at_the_ends(lanes, x, *exp_of_sum(lanes, x, None))

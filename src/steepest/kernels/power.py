@@ -57,7 +57,7 @@ LARGEST_PRODUCT = 64  # integer exponents up to here are products
 
 
 def log_in_two(lanes: Lanes, x: Value, bias: Value) -> tuple[Value, Value]:
-    """log x as an unevaluated sum of two doubles, relative error 2^-63; x normal, `bias` as `logarithm.usable` has it."""
+    """log x as an unevaluated sum of two doubles, relative error 2^-63; x and `bias` as `logarithm.usable` has them."""
     k, m, position = split(lanes, x, bias, START)
     index = lanes.builder.lshr(position, lanes.integer(49))
     factor, high, low = lanes.choose(index, FACTORS, LOG_FACTORS, LOG_FACTORS_LOW)
@@ -191,7 +191,6 @@ def cbrt(lanes: Lanes, x: Value) -> Value:
     |x| = 2^3q·z; y ≈ z^(-1/3) from a polynomial and one step of third order, then z·y² and one step of Newton's method
     whose residual is computed with fma (after Muller, Handbook, section 11.4).
     """
-    b = lanes.builder
     one, zero = lanes.number(1.0), lanes.number(0.0)
     size = lanes.abs(x)
 
