@@ -18,6 +18,7 @@ import mpmath
 import numpy as np
 from llvmlite import ir
 
+from steepest.formula.functions import FUNCTIONS
 from steepest.kernels.lanes import DOUBLE, INTEGER, MASK, VECTOR, WIDTH, Lanes, Value
 from steepest.kernels.machine import Target, build
 from steepest.kernels.vectormath import EMITTERS
@@ -25,8 +26,7 @@ from steepest.kernels.vectormath import EMITTERS
 Array = np.ndarray[Any, np.dtype[np.float64]]
 SIZE = 1024
 TARGETS = {"host": Target(), "avx2": Target("x86-64-v3")}
-ARITY = {"**": 2, "min": 2, "max": 2, "atan2": 2, "clip": 3, "where": 3}
-ARITY |= dict.fromkeys(["+", "-", "*", "/", "<", "<=", ">", ">=", "==", "!=", "and", "or"], 2)
+ARITY = {name: FUNCTIONS[name].arity for name in EMITTERS}
 TAKES_MASK = {"and", "or", "not", "where"}
 
 mpmath.mp.prec = 160
@@ -127,7 +127,7 @@ def ordinary(name: str, generator: np.random.Generator) -> list[Array]:
         "log": (0.01, 100), "log2": (0.01, 100), "log10": (0.01, 100), "logit": (0.01, 0.99), "acosh": (1.01, 100),
         "atanh": (-0.99, 0.99), "asin": (-1, 1), "acos": (-1, 1), "log1p": (-0.9, 10), "sqrt": (0, 10),
     }.get(name, (-5, 5))  # fmt: skip
-    arguments = [generator.uniform(low, high, SIZE) for _ in range(ARITY.get(name, 1))]
+    arguments = [generator.uniform(low, high, SIZE) for _ in range(ARITY[name])]
     return [np.abs(arguments[0]), arguments[1]] if name == "**" else arguments
 
 
@@ -135,7 +135,12 @@ def awkward(name: str, generator: np.random.Generator, points: int) -> list[Arra
     """Arguments over the whole domain: all exponents, usual ranges, neighbourhoods of special points."""
     everywhere = np.ldexp(generator.uniform(1, 2, points), generator.integers(-1075, 1024, points))
     near = np.ldexp(generator.uniform(1, 2, points), generator.integers(-60, 1, points))
-    parts = [everywhere, generator.uniform(0, 1, points), generator.uniform(0, 5, points), generator.uniform(0, 50, points)]
+    parts = [
+        everywhere,
+        generator.uniform(0, 1, points),
+        generator.uniform(0, 5, points),
+        generator.uniform(0, 50, points),
+    ]
     parts += [generator.uniform(0, 750, points), 1 + near, np.abs(1 - near), 0.5 + near / 4, near]
     parts += [np.array([1.0, 0.5, 2.0, 5e-324, 2.2250738585072014e-308, 1.7976931348623157e308, 709.7827128933840])]
     x = np.concatenate(parts)
@@ -147,7 +152,7 @@ def awkward(name: str, generator: np.random.Generator, points: int) -> list[Arra
         y = np.where(generator.random(len(x)) < 0.3, generator.uniform(-5, 5, len(x)), y)
         fine = np.isfinite(y)
         return [x[fine], y[fine]]
-    if name in ARITY:
+    if ARITY[name] > 1:
         return [x, *[generator.permutation(x) for _ in range(ARITY[name] - 1)]]
     return [x]
 
@@ -176,7 +181,7 @@ def main() -> None:
     print(f"{'':10} {'ulp':>6} {'host ns':>8} {'avx2 ns':>8}  worst at")
     for name in options.names or EMITTERS:
         generator = np.random.default_rng(1)
-        arity = ARITY.get(name, 1)
+        arity = ARITY[name]
         calls = {t: loop(EMITTERS[name], arity, target, name in TAKES_MASK) for t, target in TARGETS.items()}
         times = [nanoseconds(call, ordinary(name, generator)) for call in calls.values()]
         error, where = "", ""

@@ -23,9 +23,12 @@ class Target:
         return Target(os.environ.get("STEEPEST_CPU", ""))
 
     @property
-    def permutes(self) -> bool:
-        """Whether one instruction picks among eight doubles, as AVX-512 has it: what `Lanes` wants to know."""
-        return "+avx512f" in self.features.split(",") if self.cpu else "+avx512f" in _host()[1].split(",")
+    def permutes(self) -> int:
+        """The size in bits of the registers in which an instruction picks by index: 512, 256 or 0. `Lanes` wants it."""
+        features = (self.features or {"x86-64-v3": "+avx2", "x86-64-v4": "+avx512f"}.get(self.cpu, "")).split(",")
+        if not self.cpu:
+            features = _host()[1].split(",")
+        return 512 if "+avx512f" in features else 256 if "+avx2" in features else 0
 
 
 class Library:
