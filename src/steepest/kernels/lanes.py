@@ -40,8 +40,10 @@ class Lanes:
     basic block, so values that must meet again go through `rare` or a phi of the caller's.
     """
 
-    def __init__(self, builder: ir.IRBuilder) -> None:
+    def __init__(self, builder: ir.IRBuilder, permutes: bool = False) -> None:
+        """`permutes`: the processor has AVX-512 (`Target.permutes`); it changes how `choose` is done, never a bit."""
         self.builder = builder
+        self.permutes = permutes
 
     # constants ---------------------------------------------------------------------------------------------
     def number(self, value: float) -> Value:
@@ -99,8 +101,10 @@ class Lanes:
         """The nearest integer as a double, ties to even."""
         return self.call("llvm.rint.v8f64", VECTOR, a)
 
-    def polynomial(self, x: Value, coefficients: Sequence[float]) -> Value:
-        """c[0] + c[1]·x + c[2]·x² + ..., by Horner's rule with fma."""
+    def polynomial(self, x: Value, coefficients: Sequence[float], square: Value | None = None) -> Value:
+        """c[0] + c[1]·x + c[2]·x² + ..., by Horner's rule with fma; with x² given, as two chains of half the length."""
+        if square is not None:
+            return self.fma(self.polynomial(square, coefficients[1::2]), x, self.polynomial(square, coefficients[::2]))
         value = self.number(coefficients[-1])
         for c in reversed(coefficients[:-1]):
             value = self.fma(value, x, self.number(c))
@@ -129,26 +133,48 @@ class Lanes:
         """a where the mask holds, else b; the lanes not taken do no harm."""
         return self.builder.select(mask, a, b)
 
+    def choose(self, index: Value, *tables: Sequence[float]) -> list[Value]:
+        """table[index & 7] of tables of eight numbers: a permutation of a register, else a tree of choices."""
+        if self.permutes:
+            full = [ir.Constant(VECTOR, [ir.Constant(DOUBLE, x) for x in table]) for table in tables]
+            return [self.call("llvm.x86.avx512.permvar.df.512", VECTOR, table, index) for table in full]
+        shifted = [self.builder.shl(index, self.integer(63 - bit)) for bit in range(3)]
+        ones = [self.builder.icmp_signed("<", bits, self.integer(0)) for bits in shifted]
+        chosen = []
+        for table in tables:
+            values = [self.number(x) for x in table]
+            for one in ones:
+                values = [self.select(one, b, a) for a, b in zip(values[::2], values[1::2], strict=True)]
+            chosen.append(values[0])
+        return chosen
+
     def any(self, mask: Value) -> Value:
         """Whether any lane of a mask holds: a scalar i1."""
         bits = self.builder.bitcast(mask, ir.IntType(8))
         return self.builder.icmp_unsigned("!=", bits, ir.Constant(ir.IntType(8), 0))
 
     def rare(self, mask: Value, usual: Value, unusual: Callable[[], Value]) -> Value:
-        """`usual`, but `unusual()` in the lanes of the mask: code that is jumped over where no lane needs it."""
+        """`usual`, but `unusual()` in the lanes of the mask: code that is jumped over where no lane needs it.
+
+        Both may be tuples of equal length.
+        """
+        if not isinstance(usual, tuple):
+            return self.rare(mask, (usual,), lambda: (unusual(),))[0]
         builder = self.builder
         before = builder.block
         inside, after = builder.append_basic_block("rare"), builder.append_basic_block("usual")
-        builder.cbranch(self.any(mask), inside, after)
+        # the weights keep the rare block, and what is spilt for its sake, out of the loop's straight line
+        builder.cbranch(self.any(mask), inside, after).set_weights([1, 4000])
         builder.position_at_end(inside)
-        mended = self.select(mask, unusual(), usual)
+        mended = [self.select(mask, b, a) for a, b in zip(usual, unusual(), strict=True)]
         inside = builder.block  # `unusual` may have begun blocks of its own
         builder.branch(after)
         builder.position_at_end(after)
-        value = builder.phi(usual.type)
-        value.add_incoming(usual, before)
-        value.add_incoming(mended, inside)
-        return value
+        values = [builder.phi(a.type) for a in usual]
+        for value, a, b in zip(values, usual, mended, strict=True):
+            value.add_incoming(a, before)
+            value.add_incoming(b, inside)
+        return tuple(values)
 
     # bits --------------------------------------------------------------------------------------------------
     def bits(self, a: Value) -> Value:
