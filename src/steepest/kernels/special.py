@@ -304,17 +304,26 @@ def _digamma_right(lanes: Lanes, a: Value, w: Value) -> tuple[Pair, Value]:
 
 def _reciprocals(lanes: Lanes, a: Value) -> tuple[Pair, Pair]:
     """ψ(a) - ψ(z) as a fraction, for a = z + n < 5 and 1 <= z < 2: 1/(a - 1) + ... + 1/z, and -1/a where n = -1."""
-    zero, one = lanes.number(0.0), lanes.number(1.0)
-    lowest = lanes.compare("<", a, one)
-    above: Pair = lanes.select(lowest, lanes.number(-1.0), zero), zero
-    below: Pair = lanes.select(lowest, a, one), zero
-    for i in (1.0, 2.0, 3.0):  # above/below + 1/(a - i)
-        taken = lanes.compare(">=", a, lanes.number(i + 1.0))
-        factor = lanes.select(taken, lanes.sub(a, lanes.number(i)), one)
-        product, rest = _times(lanes, (factor, None), above)
-        head, error = two_sum(lanes, product, lanes.select(taken, below[0], zero))
-        rest = lanes.add(lanes.add(rest, error), lanes.select(taken, below[1], zero))
-        above, below = (head, rest), _times(lanes, (factor, None), below)
+    number, zero, one = lanes.number, lanes.number(0.0), lanes.number(1.0)
+    first = lanes.sub(a, one)
+    # 1/(a - 1) + 1/(a - 2), whose numerator is exact, and 1/(a - 3) added to it
+    two = lanes.fma(number(2.0), a, number(-3.0))
+    two_below = two_product(lanes, first, lanes.sub(a, number(2.0)))
+    third = lanes.sub(a, number(3.0))
+    product, rest = two_product(lanes, two, third)
+    three, error = two_sum(lanes, product, two_below[0])
+    three_rest = lanes.add(lanes.add(rest, error), two_below[1])
+    three_below = _times(lanes, (third, None), two_below)
+    above: Pair = lanes.select(lanes.compare("<", a, one), number(-1.0), zero), zero
+    below: Pair = lanes.select(lanes.compare("<", a, one), a, one), zero
+    for least, more, more_below in (
+        (2.0, (one, zero), (first, zero)),
+        (3.0, (two, zero), two_below),
+        (4.0, (three, three_rest), three_below),
+    ):
+        taken = lanes.compare(">=", a, number(least))
+        above = lanes.select(taken, more[0], above[0]), lanes.select(taken, more[1], above[1])
+        below = lanes.select(taken, more_below[0], below[0]), lanes.select(taken, more_below[1], below[1])
     return above, below
 
 
