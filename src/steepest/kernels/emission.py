@@ -13,8 +13,9 @@ from ..formula.objective import Layout
 from ..formula.program import LEAVES, Graph
 from ..types import Array
 from .lanes import DOUBLE, INTEGER, INTEGERS, MASK, VECTOR, WIDTH, Lanes, Value
+from .power import power
 from .trigonometry import sincos
-from .vectormath import EMITTERS, power
+from .vectormath import EMITTERS
 
 UNROLLED = 16  # columns of a matrix up to here are values of their own; more are looped over
 
@@ -262,7 +263,7 @@ class Rows:
             return both[op == "cos"]
         if op == "**":
             exponent = graph.value(args[1])
-            return power(lanes, *given, exponent=None if exponent is None else float(exponent))
+            return power(lanes, given[0], given[1], None if exponent is None else float(exponent))
         return EMITTERS[op](lanes, *given)
 
     def _fuse(self, op: str, given: Sequence[Value], place: int, product: Sequence[Value]) -> Value:

@@ -264,9 +264,9 @@ class _SumsLoop(_Loop):
         self.strip = self.memory.at(self.scratch, integer(self.shape.size * WIDTH))
 
     @cached_property
-    def direct(self) -> dict[int | None, int]:
+    def direct(self) -> dict[int, int]:
         """Wide matrices that are columns of the strip as they are: they are loaded into it, and read there."""
-        found: dict[int | None, int] = {}
+        found: dict[int, int] = {}
         at = 0
         for group, padded in zip(self.shape.groups, self.shape.padded, strict=True):
             column = at
@@ -281,9 +281,10 @@ class _SumsLoop(_Loop):
     def _plain_matrix(self, item: Item) -> int | None:
         """The matrix that an item is, without any factor, where it is wide."""
         node, matrix = item.terms[0]
-        plain = matrix is not None and len(item.terms) == 1 and self.spec.graph.value(node) == 1
-        wide = plain and item.width > UNROLLED and self.spec.graph.nodes[matrix][0] == "name"
-        return matrix if wide else None
+        if matrix is None or len(item.terms) > 1 or item.width <= UNROLLED:
+            return None
+        graph = self.spec.graph
+        return matrix if graph.value(node) == 1 and graph.nodes[matrix][0] == "name" else None
 
     def text(self) -> str:
         if not self.shape.in_registers:
@@ -343,7 +344,8 @@ class _SumsLoop(_Loop):
         for group, padded in zip(self.shape.groups, self.shape.padded, strict=True):
             column = at
             for item in group:
-                if self.direct.get(self._plain_matrix(item)) == column:
+                matrix = self._plain_matrix(item)
+                if matrix is not None and self.direct[matrix] == column:
                     column += item.width
                     continue
 

@@ -26,8 +26,8 @@ from .exponential import (
     times_power_anywhere,
 )
 from .lanes import Lanes, Value
-from .logarithm import BIAS, usable
-from .power import log_in_two, two_product, two_sum_ordered
+from .logarithm import BIAS, two_product, two_sum_ordered, usable
+from .power import log_in_two
 
 Pair = tuple[Value, Value]  # a number as a sum of two doubles: nearly all of it, and the rest
 
