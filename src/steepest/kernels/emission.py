@@ -13,7 +13,7 @@ from ..formula.objective import Layout
 from ..formula.program import LEAVES, Graph
 from ..types import Array
 from .lanes import DOUBLE, INTEGER, INTEGERS, MASK, VECTOR, WIDTH, Lanes, Value
-from .power import power
+from .power import power, power_and_log
 from .trigonometry import sincos
 from .vectormath import EMITTERS
 
@@ -155,6 +155,7 @@ class Rows:
                 self._rowwise.add(node)
         self._fused = self._products_in_sums(outputs)
         self._twins = self._sines_and_cosines()
+        self._logs = self._powers_and_logs()
         self._packed: dict[int, Packed] = {}
         for node in self._nodes:
             width = self._loaded_width(node)
@@ -185,6 +186,16 @@ class Rows:
         return {
             n: place[twin] for (op, a), n in place.items() if (twin := ("cos" if op == "sin" else "sin", a)) in place
         }
+
+    def _powers_and_logs(self) -> dict[int, int]:
+        """The log of the base of each power whose exponent is not a number."""
+        place = {self.graph.nodes[n]: n for n in self._nodes if self.graph.nodes[n][0] == "log"}
+        powers = [n for n in self._nodes if self.graph.nodes[n][0] == "**"]
+        pairs = {n: place.get(("log", self.graph.nodes[n][1])) for n in powers}
+        return {n: log for n, log in pairs.items() if log is not None and n < log and not self._is_known(n)}
+
+    def _is_known(self, power: int) -> bool:
+        return self.graph.is_number(self.graph.nodes[power][2])
 
     def _is_vector(self, node: int) -> bool:
         op, *args = self.graph.nodes[node]
@@ -261,6 +272,9 @@ class Rows:
             both = sincos(lanes, *given)
             values[self._twins[node]] = both[op == "sin"]
             return both[op == "cos"]
+        if node in self._logs:
+            value, values[self._logs[node]] = power_and_log(lanes, *given)
+            return value
         if op == "**":
             exponent = graph.value(args[1])
             return power(lanes, given[0], given[1], None if exponent is None else float(exponent))

@@ -79,11 +79,11 @@ def power(lanes: Lanes, x: Value, y: Value, exponent: float | None = None) -> Va
         special = power_by_constant(lanes, x, exponent)
         if special is not None:
             return special
-    return general_power(lanes, x, y)
+    return power_and_log(lanes, x, y)[0]
 
 
-def general_power(lanes: Lanes, x: Value, y: Value) -> Value:
-    """x^y for any y; 1.7 ulp."""
+def power_and_log(lanes: Lanes, x: Value, y: Value) -> tuple[Value, Value]:
+    """x^y for any y, 1.7 ulp, and log x, 0.6 ulp, which falls off on the way: the derivative by y wants it too."""
     b = lanes.builder
     one, zero = lanes.number(1.0), lanes.number(0.0)
     odd = unusual(lanes, x)
@@ -103,7 +103,7 @@ def general_power(lanes: Lanes, x: Value, y: Value) -> Value:
     low = lanes.fma(y, log_low, lanes.fma(y, log, lanes.neg(argument)))
     p, shifted = exp_of_sum(lanes, argument, low)
 
-    def mend() -> Value:
+    def mend() -> tuple[Value, Value]:
         a = lanes.abs(x)
         size_of_log = lanes.select(lanes.compare("==", a, zero), lanes.number(-INF), log)
         size_of_log = lanes.select(lanes.compare("==", a, lanes.number(INF)), lanes.number(INF), size_of_log)
@@ -117,9 +117,12 @@ def general_power(lanes: Lanes, x: Value, y: Value) -> Value:
         undefined = lanes.both(finite_negative, lanes.not_(whole))
         undefined = lanes.either(undefined, b.fcmp_unordered("uno", x, y))
         value = lanes.select(undefined, lanes.number(NAN), value)
-        return lanes.select(lanes.either(lanes.compare("==", y, zero), lanes.compare("==", x, one)), one, value)
+        value = lanes.select(lanes.either(lanes.compare("==", y, zero), lanes.compare("==", x, one)), one, value)
+        return value, lanes.select(lanes.compare(">=", x, zero), size_of_log, lanes.number(NAN))
 
-    return lanes.rare(lanes.either(odd, far(lanes, argument)), times_power(lanes, p, shifted), mend)
+    value = times_power(lanes, p, shifted)
+    both: tuple[Value, Value] = lanes.rare(lanes.either(odd, far(lanes, argument)), (value, log), mend)
+    return both
 
 
 def power_by_constant(lanes: Lanes, x: Value, exponent: float) -> Value | None:
