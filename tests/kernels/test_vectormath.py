@@ -102,7 +102,10 @@ def arguments(name: str, points: int, seed: int = 1) -> list[Array]:
     if FUNCTIONS[name].arity == 1:
         return [x[DOMAIN[name](x)] if name in DOMAIN else x]
     if name == "**":  # exponents that leave the result between 0 and inf, and some of everyday size
-        x = np.concatenate([np.abs(x), np.exp(generator.uniform(-3, 3, 3 * points))])
+        x = np.concatenate(
+            [np.abs(x), np.exp(generator.uniform(-3, 3, 3 * points)), generator.uniform(0.7, 1.5, points)]
+        )
+        x = np.concatenate([x, generator.uniform(1.04, 1.06, points)])
         x = x[(x > 0) & (x != 1)]
         with np.errstate(over="ignore"):
             y = generator.uniform(-746, 710, len(x)) / np.log(x)
