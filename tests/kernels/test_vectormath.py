@@ -21,7 +21,7 @@ from steepest.kernels.vectormath import EMITTERS, power
 from .conftest import elementwise
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
-HOST, AVX2 = Target(), Target("x86-64-v3")
+HOST = Target()
 LARGEST_ERROR = 2.0  # ulp
 POINTS = 250  # of each kind; the slow tests take more
 MASKS = {"and": 2, "or": 2, "not": 1, "where": 1}  # how many arguments are conditions
@@ -103,7 +103,10 @@ def arguments(name: str, points: int, seed: int = 1) -> list[Array]:
     if FUNCTIONS[name].arity == 1:
         return [x[DOMAIN[name](x)] if name in DOMAIN else x]
     if name == "**":  # exponents that leave the result between 0 and inf, and some of everyday size
-        x = np.concatenate([np.abs(x), np.exp(generator.uniform(-3, 3, 3 * points))])
+        x = np.concatenate(
+            [np.abs(x), np.exp(generator.uniform(-3, 3, 3 * points)), generator.uniform(0.7, 1.5, points)]
+        )
+        x = np.concatenate([x, generator.uniform(1.04, 1.06, points)])
         x = x[(x > 0) & (x != 1)]
         with np.errstate(over="ignore"):
             y = generator.uniform(-746, 710, len(x)) / np.log(x)
@@ -177,12 +180,11 @@ def test_special_arguments_give_what_numpy_gives(name: str, target: Target) -> N
     np.testing.assert_allclose(got[~exact], expected[~exact], rtol=1e-13, atol=1e-15 if name == "logit" else 5e-324)
 
 
+@pytest.mark.parametrize("other", ["x86-64-v3", "x86-64"])
 @pytest.mark.parametrize("name", EMITTERS)
-def test_a_function_has_the_same_bits_with_and_without_avx512(name: str) -> None:
-    for given in (arguments(name, 4000), every_special(FUNCTIONS[name].arity)):
-        if name == "**":
-            given = [np.concatenate([a, b]) for a, b in zip(given, every_special(2), strict=True)]
-        assert same_bits(compiled(name, HOST)(*given), compiled(name, AVX2)(*given))
+def test_a_function_has_the_same_bits_on_an_older_processor(name: str, other: str) -> None:
+    for given in (arguments(name, 1000), every_special(FUNCTIONS[name].arity)):
+        assert same_bits(compiled(name, HOST)(*given), compiled(name, Target(other))(*given))
 
 
 def test_choices_by_permutation_and_by_a_tree_are_the_same() -> None:

@@ -152,7 +152,7 @@ class Lanes:
         return chosen
 
     def _choose_by_words(self, index: Value, tables: Sequence[Sequence[float]]) -> list[Value]:
-        """AVX2 permutes eight words of 32 bits: four lanes at a time, the halves of the numbers apart."""
+        """AVX2 permutes eight words of 32 bits: four lanes at a time, the two halves of the numbers apart."""
         b, unused = self.builder, ir.Constant(WORDS, ir.Undefined)
 
         def words(values: Sequence[int]) -> Value:
