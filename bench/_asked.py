@@ -163,5 +163,7 @@ def different(found: dict[str, Any], names: list[str]) -> list[str] | None:
 
 def _memory(results: Results) -> Iterator[Verdict]:
     found = results.get("memory") or {}
-    for name, text in {"function": "a call", "fit": "a fit"}.items():
-        yield at_most(f"memory beyond the data, {text}:", found.get(name), MEMORY, "MB")
+    for name in ("call", "fit"):
+        one = found.get(name)
+        seen = one and one["peak"] - one["code"]
+        yield at_most(f"memory beyond data and library code, a {name}:", seen, MEMORY, "MB")

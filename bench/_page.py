@@ -153,14 +153,14 @@ def _bits(results: Results, folder: Path) -> Iterator[str]:
         return
     yield "## The same bits"
     plain = found["as it is"]
-    settings = [name for name in found if name != "as it is"]
-    same = {True: "equal", False: "**differ**"}
+    settings = {name: [name] for name in found if name.startswith("x86")}
+    settings = {"1 to 8 threads": [name for name in found if name.endswith("threads")]} | settings
     table = []
     for case, ways in plain.items():
-        row = [case]
-        row += [same[found[s][case]["plain"] == ways["plain"]] if found[s] else "failed" for s in settings]
-        row += [same[ways[w] == ways["plain"]] if w in ways else "" for w in WAYS]
-        table.append(row)
+        groups = [[(found[s] or {}).get(case, {}).get("plain") for s in group] for group in settings.values()]
+        groups += [[ways[w]] if w in ways else [] for w in WAYS]
+        marks = ["" if not g else "equal" if set(g) == {ways["plain"]} else "**differ**" for g in groups]
+        table.append([case, *marks])
     yield aligned(["", *settings, *WAYS], table)
     yield (
         "Loss, gradient and JᵀJ (the logistic: Hessian) beside those of the process as it is, of data that float32"
@@ -177,10 +177,12 @@ def _memory(results: Results, folder: Path) -> Iterator[str]:
     if not found:
         return
     yield "## Memory"
+    words = {"few": "a call over few rows, which loads the compiler", "call": "a call", "fit": "a fit"}
+    table = [[words[name], *(f"{one[key]:.0f} MB" for key in ("peak", "code"))] for name, one in found.items()]
+    yield aligned(["one process, in this order", "peak", "of it code of libraries"], table)
     yield (
-        f"Peak beyond `import steepest` and the data ({results['row count']:,} rows): {found['function']:.0f} MB in a"
-        f" call, {found['fit']:.0f} MB in a fit. A call over few rows, which loads the compiler, takes"
-        f" {found['compiler']:.0f} MB of it."
+        f"Resident memory beyond that with `import steepest` and the data of {results['row count']:,} rows; code of"
+        " libraries is mapped from their files."
     )
 
 

@@ -98,13 +98,17 @@ def normal(rows: int, rounds: int) -> dict[str, Any]:
 # from text to machine code -------------------------------------------------------------------------------------------
 
 
-def fresh() -> list[str]:
-    """Formulas of a, b, c and x, each of another shape."""
+COMMON = ("exp", "sin", "cos")
+OTHERS = ("tanh", "atan", "expm1", "sigmoid", "softplus")
+
+
+def fresh(outer: Sequence[str]) -> list[str]:
+    """Formulas of a, b, c and x, each of another shape, in random order."""
     inner = ["-b*x", "b*x/4", "b*(x - 1)/4", "-b*x**2/9", "b/(1 + x)"]
-    outer = ["exp", "sin", "cos", "tanh", "atan", "expm1", "sigmoid", "softplus"]
     last = ["a*{} + c", "a + c*{}", "a*({} + c)**2", "a*{} - c*x"]
     shapes = itertools.product(last, outer, inner)
-    return ["y = " + end.format(f"{call}({u})") for end, call, u in shapes]
+    texts = ["y = " + end.format(f"{call}({u})") for end, call, u in shapes]
+    return np.random.default_rng(1).permutation(texts).tolist()
 
 
 def peaks(count: int, variant: int) -> str:
@@ -130,7 +134,7 @@ def build(rows: int, rounds: int) -> dict[str, list[float]]:
         return first - min(seconds(lambda: function(theta)) for _ in range(3))
 
     formulas = {
-        "3": random.permutation(fresh()).tolist()[: rounds + 1],
+        "3": fresh(COMMON)[: rounds + 1],
         "30": [peaks(10, variant) for variant in range(rounds + 1)],
         "100": [peaks(33, variant) for variant in range(rounds + 1)],
     }
@@ -144,7 +148,7 @@ def first_answer(rows: int, rounds: int) -> list[float]:
     random = np.random.default_rng(2)
     data = {"x": random.uniform(0.0, 5.0, 100), "y": random.uniform(0.0, 1.0, 100)}
     theta = np.array([1.1, 0.9, 0.8])
-    texts = random.permutation(fresh()).tolist()[: 2 * rounds + 3]
+    texts = fresh(COMMON + OTHERS)[: 2 * rounds + 3]
     return [seconds(lambda t=text: steepest.function(t, data, reduce="sum")(theta)) for text in texts][3:]
 
 
@@ -227,35 +231,31 @@ def digests(rows: int, rounds: int) -> dict[str, dict[str, str]]:
 # memory --------------------------------------------------------------------------------------------------------------
 
 
-def memory(rows: int, rounds: int) -> dict[str, float]:
-    """MB beyond the data and `import steepest` at the peak of a call, then of a fit; `compiler`: of it what a call
-    over few rows takes, which loads the compiler."""
+def memory(rows: int, rounds: int) -> dict[str, dict[str, float]]:
+    """MB beyond the data and `import steepest`, at the peak and thereof code mapped from files: of a call over few
+    rows, which loads the compiler, then of a call and of a fit over all rows."""
     import steepest
 
     data = CASES["exp"].data(rows)
     few = {name: column[:BUILD_ROWS].copy() for name, column in data.items()}
     formula, theta = "y = a*exp(-b*x) + c", np.array([4.0, 1.1, 0.3])
-    base = resident("VmRSS")
-    marks = {}
+    base, code = resident("VmRSS"), resident("RssFile")
+    found = {}
     for name, call in {
-        "compiler": lambda: steepest.function(formula, few)(theta),
-        "function": lambda: steepest.function(formula, data)(theta),
+        "few": lambda: steepest.function(formula, few)(theta),
+        "call": lambda: steepest.function(formula, data)(theta),
         "fit": lambda: steepest.fit(formula, data, start=START),
     }.items():
-        forget_peak()
+        Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
         call()
-        marks[name] = resident("VmHWM") - base
-    return marks
+        found[name] = {"peak": resident("VmHWM") - base, "code": resident("RssFile") - code}
+    return found
 
 
 def resident(entry: str) -> float:
-    """VmRSS or VmHWM (the peak) of this process in MB."""
+    """VmRSS, VmHWM (the peak) or RssFile of this process in MB."""
     lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith(entry))
-
-
-def forget_peak() -> None:
-    Path("/proc/self/clear_refs").write_text("5")
+    return next(int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith(entry + ":"))
 
 
 # growth --------------------------------------------------------------------------------------------------------------

@@ -57,7 +57,7 @@ def machine() -> dict[str, Any]:
         "processor": entries.get("model name", platform.processor() or platform.machine()),
         "family": f"family {entries.get('cpu family', '?')} model {entries.get('model', '?')}",
         "vectors": widest[-1] if widest else "",
-        "cache": entries.get("cache size", ""),
+        "cache": _last_cache(),
         "cores": os.cpu_count(),
         "memory": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30),
         "system": f"{platform.system()} {platform.release()}",
@@ -66,6 +66,11 @@ def machine() -> dict[str, Any]:
         "load": os.getloadavg()[0],
         "versions": versions(),
     }
+
+
+def _last_cache() -> str:
+    caches = sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size"))
+    return caches[-1].read_text().strip() if caches else "?"
 
 
 def versions() -> dict[str, str]:
