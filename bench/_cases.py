@@ -98,20 +98,21 @@ def logistic_data(random: np.random.Generator, rows: int) -> Data:
 
 def logistic_row(m: Any, t: Any, d: Any) -> Any:
     z = d["X"] @ t
-    return m.log1p(m.exp(z)) - d["y"] * z
+    return m.softplus(z) - d["y"] * z
 
 
 _names = [f"x{j}" for j in range(WIDTH)]
 _linear = f"([{', '.join(_names)}] @ B)"
 LOGISTIC = Case(
     name="logistic",
-    formula=f"log1p(exp({_linear})) - y*{_linear}",
+    formula=f"softplus({_linear}) - y*{_linear}",
     names=tuple(f"b{j}" for j in range(WIDTH)),
     theta=tuple(np.linspace(-0.4, 0.5, WIDTH).tolist()),
     make=logistic_data,
-    loop=f"z = {' + '.join(f'b{j}*x{j}' for j in range(WIDTH))}; e = exp(z); s0 += log(1 + e) - y*z; "
-    f"r = e/(1 + e) - y; {'; '.join(f's{j + 1} += r*x{j}' for j in range(WIDTH))}",
-    steps="z = X @ t; e = exp(z); l = log1p(e); r = e/(1 + e) - y",
+    loop=f"z = {' + '.join(f'b{j}*x{j}' for j in range(WIDTH))}; e = exp(-fabs(z)); "
+    "s0 += pick(z > 0, z, 0.0) + log(1 + e) - y*z; r = pick(z > 0, 1.0, e)/(1 + e) - y; "
+    f"{'; '.join(f's{j + 1} += r*x{j}' for j in range(WIDTH))}",
+    steps="z = X @ t; l = logaddexp(0, z); r = 1/(1 + exp(-z)) - y",
     sums=lambda v: (v.l.sum() - v.y @ v.z, v.r @ v.X),
     row=logistic_row,
     columns=(*_names, "y"),

@@ -58,7 +58,8 @@ def numexpr_whole(case: Case, data: Data) -> Call:
     import numexpr
 
     numexpr.set_num_threads(THREADS)
-    steps = [step.split(" = ") for step in case.steps.split("; ")]
+    text = case.steps.replace("logaddexp(0, z)", "where(z > 0, z, 0) + log1p(exp(-abs(z)))")  # it has no logaddexp
+    steps = [step.split(" = ") for step in text.split("; ")]
 
     def evaluate(theta: np.ndarray) -> Pass:
         space = _space(case, theta, data)
@@ -81,7 +82,7 @@ def numba_loop(case: Case, data: Data) -> Call:
     lines += [f"        {statement}" for statement in case.loop.split("; ")]
     lines += [f"    return s0, ({', '.join(f's{j}' for j in places[1:])},)"]
     space: dict[str, Any] = {"prange": numba.prange, "pick": numba.njit(lambda c, a, b: a if c else b)}
-    space |= {name: getattr(math, name) for name in ("exp", "log", "sin", "cos", "pow")}
+    space |= {name: getattr(math, name) for name in ("exp", "log", "sin", "cos", "pow", "fabs")}
     exec("\n".join(lines), space)  # noqa: S102 (the text of our own case)
     numba.set_num_threads(THREADS)
     run = numba.njit(space["run"], parallel=True, fastmath=True)
@@ -95,19 +96,19 @@ def numba_loop(case: Case, data: Data) -> Call:
 
 def jax_whole(case: Case, data: Data) -> Call:
     """jit(value_and_grad) of the sum, in float64."""
-    jax, d = _jax(case, data)
-    run = jax.jit(jax.value_and_grad(lambda t, d: case.row(jax.numpy, t, d).sum()))
+    jax, d, loss = _jax(case, data)
+    run = jax.jit(jax.value_and_grad(loss))
     return lambda theta: _floats(run(theta, d))
 
 
 def jax_blocks(case: Case, data: Data) -> Call:
     """The same block by block in a lax.scan; the better of three sizes."""
-    jax, d = _jax(case, data)
+    jax, d, loss = _jax(case, data)
     rows = len(data["y"])
 
     def blocked(size: int) -> Call:
         blocks = {n: v.reshape(rows // size, size, *v.shape[1:]) for n, v in d.items()}
-        one = jax.value_and_grad(lambda t, d: case.row(jax.numpy, t, d).sum())
+        one = jax.value_and_grad(loss)
 
         def sweep(t: Any, blocks: Any) -> Any:
             def add(total: Any, block: Any) -> Any:
@@ -141,8 +142,8 @@ def heyoka_blocks(case: Case, data: Data) -> Call:
         less, where = hy.lt, hy.select
 
         @staticmethod
-        def log1p(u: Any) -> Any:
-            return hy.log(1.0 + u)
+        def softplus(u: Any) -> Any:
+            return hy.log(1.0 + hy.exp(u))
 
     places = [hy.par[j] for j in range(len(case.theta))]
     columns = dict(zip(case.columns, hy.make_vars(*case.columns), strict=True))
@@ -186,12 +187,13 @@ PEERS = {
     "PyTorch, compiled": torch_compiled,
     "heyoka, blocks, two threads": heyoka_blocks,
 }
-MODULES = {"Num": "numba", "JAX": "jax", "PyT": "torch", "hey": "heyoka", "num": "numexpr"}
+MODULES = {"steepest": "steepest", "numexpr": "numexpr", "Numba": "numba", "JAX": "jax", "PyTorch": "torch",
+           "heyoka": "heyoka"}  # fmt: skip
 
 
-def module_of(peer: str) -> str:
-    """The module that a peer imports first."""
-    return MODULES[peer[:3]]
+def module_of(contender: str) -> str:
+    """The module that a contender imports first."""
+    return MODULES.get(contender.split(",")[0].split(" ")[0], "numpy")
 
 
 def _best(make: Callable[[int], Callable[[], Any]], sizes: Any) -> int:
@@ -214,7 +216,7 @@ def _summed(case: Case, space: dict[str, Any]) -> Pass:
 
 
 def _numpy(case: Case) -> Callable[[np.ndarray, Data], Pass]:
-    functions = {name: getattr(np, name) for name in ("exp", "log", "log1p", "sin", "cos", "where")}
+    functions = {name: getattr(np, name) for name in ("exp", "log", "logaddexp", "sin", "cos", "where")}
     code = compile(case.steps, case.name, "exec")
 
     def run(theta: np.ndarray, data: Data) -> Pass:
@@ -225,11 +227,17 @@ def _numpy(case: Case) -> Callable[[np.ndarray, Data], Pass]:
     return run
 
 
-def _jax(case: Case, data: Data) -> tuple[Any, Any]:
+def _module(package: Any, softplus: Any) -> SimpleNamespace:
+    return SimpleNamespace(softplus=softplus, **{n: getattr(package, n) for n in ("exp", "sin", "less", "where")})
+
+
+def _jax(case: Case, data: Data) -> tuple[Any, Any, Any]:
     import jax
 
     jax.config.update("jax_enable_x64", True)
-    return jax, {n: jax.numpy.asarray(data[n]) for n in case.arrays}
+    module = _module(jax.numpy, jax.nn.softplus)
+    arrays = {n: jax.numpy.asarray(data[n]) for n in case.arrays}
+    return jax, arrays, lambda t, d: case.row(module, t, d).sum()
 
 
 def _floats(answer: Any) -> Pass:
@@ -241,7 +249,8 @@ def _torch(case: Case, data: Data, compiled: Callable[[Any, Any], Any]) -> Call:
 
     torch.set_num_threads(THREADS)
     d = {n: torch.from_numpy(data[n]) for n in case.arrays}
-    total = compiled(torch, lambda t, d: case.row(torch, t, d).sum())
+    module = _module(torch, torch.nn.functional.softplus)
+    total = compiled(torch, lambda t, d: case.row(module, t, d).sum())
 
     def evaluate(theta: np.ndarray) -> Pass:
         t = torch.tensor(theta, requires_grad=True)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from _cases import CASES
 from _contenders import HERE, PEERS, module_of
-from _timing import hold_to_two_cores, in_turn, versions
+from _timing import hold_to_two_cores, in_turn, seconds, versions
 
 
 def measured(contender: str, name: str, rows: int, rounds: int) -> dict[str, Any]:
@@ -22,14 +22,16 @@ def measured(contender: str, name: str, rows: int, rounds: int) -> dict[str, Any
     data, theta = case.data(rows), np.array(case.theta)
     start = time.perf_counter()
     try:
-        importlib.import_module(module_of(contender) if contender in PEERS else contender)
+        importlib.import_module(module_of(contender))
     except ImportError:
         return {"absent": "not installed"}
     imported = time.perf_counter()
     call = (PEERS | HERE)[contender](case, data)
     loss, gradient = call(theta)
     first = time.perf_counter()
-    times = in_turn({"warm": lambda: call(theta)}, rounds) | {"import": imported - start, "first": first - imported}
+    quick = seconds(lambda: call(theta)) < 0.5
+    times = in_turn({"warm": lambda: call(theta)}, rounds, again=quick)
+    times |= {"import": imported - start, "first": first - imported}
     return times | {"loss": float(loss), "gradient": [float(g) for g in gradient], "versions": versions()}
 
 
