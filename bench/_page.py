@@ -107,7 +107,7 @@ def _peers(results: Results, folder: Path) -> Iterator[str]:
     text += " NumPy was imported before."
     yield text + (f" Left out: {', '.join(absent)}." if absent else "")
     if times_of(results, "passes", "exp"):
-        yield _bars(results, folder)
+        yield _points(results, folder)
 
 
 def _normal(results: Results, folder: Path) -> Iterator[str]:
@@ -192,18 +192,22 @@ def _memory(results: Results, folder: Path) -> Iterator[str]:
 # pictures ------------------------------------------------------------------------------------------------------------
 
 
-def _bars(results: Results, folder: Path) -> str:
+def _points(results: Results, folder: Path) -> str:
     import matplotlib.pyplot as plt
 
     times = dict(times_of(results, "passes", "exp") or {})
     times |= {p: c["exp"]["warm"] for p, c in results["peers"].items() if p != "steepest" and "warm" in c["exp"]}
     names = sorted(times, key=lambda n: times[n], reverse=True)
-    figure, axes = plt.subplots(figsize=(7, 0.32 * len(names) + 0.8), layout="constrained")
-    colors = ["tab:orange" if n == "steepest" else "0.45" if n == "read" else "tab:blue" for n in names]
-    bars = axes.barh(["read limit" if n == "read" else n for n in names], [1e3 * times[n] for n in names], color=colors)
-    axes.bar_label(bars, [f"{1e3 * times[n]:.3g}" for n in names], padding=3)
+    figure, axes = plt.subplots(figsize=(7, 0.3 * len(names) + 0.8), layout="constrained")
+    for place, name in enumerate(names):  # points: a length on a logarithmic scale would say nothing
+        color = {"steepest": "tab:orange", "read": "0.45"}.get(name, "tab:blue")
+        axes.plot(1e3 * times[name], place, "o", color=color)
+        at = (1e3 * times[name], place)
+        axes.annotate(clock(times[name]), at, (7, 0), textcoords="offset points", va="center")
+    axes.set_yticks(range(len(names)), ["read limit" if n == "read" else n for n in names])
     axes.set(xscale="log", xlabel=f"ms: loss and gradient of a*exp(-b*x) + c, {results['row count']:,} rows")
-    axes.margins(x=0.12)
+    axes.margins(x=0.15)
+    axes.grid(axis="x", color="0.9")
     axes.spines[["top", "right"]].set_visible(False)
     return _saved(figure, folder, "speed", "times of one pass of every contender")
 
