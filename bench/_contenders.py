@@ -32,7 +32,7 @@ def numpy_whole(case: Case, data: Data) -> Call:
 
 
 def numpy_blocks(case: Case, data: Data) -> Call:
-    """The same in blocks that stay in the cache, on two threads; the better of three sizes."""
+    """The same in blocks that stay in the cache, on two threads; the best of the sizes that were tried."""
     rows, run = len(data["y"]), _numpy(case)
     pool = ThreadPoolExecutor(THREADS)
 
@@ -102,7 +102,7 @@ def jax_whole(case: Case, data: Data) -> Call:
 
 
 def jax_blocks(case: Case, data: Data) -> Call:
-    """The same block by block in a lax.scan; the better of three sizes."""
+    """The same block by block in a lax.scan; the best of the sizes that were tried."""
     jax, d, loss = _jax(case, data)
     rows = len(data["y"])
 
@@ -119,7 +119,7 @@ def jax_blocks(case: Case, data: Data) -> Call:
         run = jax.jit(sweep)
         return lambda theta: _floats(run(theta, blocks))
 
-    sizes = [s for s in (4_000, 20_000, 100_000) if rows % s == 0] or [rows]
+    sizes = [s for s in (4_000, 10_000, 20_000, 100_000) if rows % s == 0] or [rows]
     calls = {size: blocked(size) for size in sizes}
     theta = np.array(case.theta)
     return calls[_best(lambda size: lambda: calls[size](theta), sizes)]
@@ -256,6 +256,6 @@ def _torch(case: Case, data: Data, compiled: Callable[[Any, Any], Any]) -> Call:
         t = torch.tensor(theta, requires_grad=True)
         loss = total(t, d)
         loss.backward()
-        return float(loss), t.grad.numpy()
+        return float(loss.detach()), t.grad.numpy()
 
     return evaluate
