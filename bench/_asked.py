@@ -101,6 +101,9 @@ def _passes(results: Results) -> Iterator[Verdict]:
 
 
 def _peers(results: Results) -> Iterator[Verdict]:
+    apart = [a for one in (results.get("passes") or {}).values() for a in one["apart"].values()]
+    apart += [one["apart"] for peer in (results.get("peers") or {}).values() for one in peer.values() if "apart" in one]
+    yield at_most("every contender's loss and gradient apart", max(apart, default=None), 1e-9, "relative")
     theirs, times = peer_time(results, "JAX, blocks (lax.scan)", "exp"), times_of(results, "passes", "exp")
     seen = None if theirs is None or not times else theirs / times["steepest"]
     yield at_least(f"{FORMULAS['exp']}: speed of JAX in blocks", seen, 8.0)
