@@ -25,12 +25,12 @@ lint: .venv/.installed-test
 docs: .venv/.installed-test
 	$(RUN) pytest tests/test_docs.py
 
-# Scripts whose name begins with an underscore are helpers.
-bench: .venv/.installed-test
+# Scripts whose name begins with an underscore are helpers. speed.py writes docs/performance.md.
+bench: .venv/.installed-test .venv-bench/.installed
 	@set -e; for script in bench/[!_]*.py; do echo; echo "== $$script"; .venv/bin/python "$$script"; done
 
 clean:
-	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-bench build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/.installed: pyproject.toml | .venv/bin/pip
@@ -43,12 +43,20 @@ clean:
 	@$(PIP) install --editable '.[test]'
 	@touch .venv/.installed $@
 
+# What steepest is measured beside, apart from its own environment; what does not install is left out, and named.
+PEERS = numexpr numba jax torch==2.13.0 heyoka
+.venv-bench/.installed: Makefile | .venv-bench/bin/pip
+	@echo "installing the peers into .venv-bench: $(PEERS)"
+	@for peer in $(PEERS); do \
+		.venv-bench/bin/python -m pip -qq --disable-pip-version-check install $$peer || echo "not installed: $$peer"; done
+	@touch $@
+
 # Debian ships venv without pip's installer; a pip of the system can then put one in.
-.venv/bin/pip:
+.venv/bin/pip .venv-bench/bin/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "steepest needs Python 3.11 or newer: install one and run 'make PYTHON=python3.11 ...'." >&2; exit 1; }
-	@$(PYTHON) -m venv .venv >/dev/null 2>&1 || \
-		{ rm -rf .venv && $(PYTHON) -m venv --without-pip .venv && \
-		$(PYTHON) -m pip --python .venv/bin/python install pip; } >/dev/null 2>&1 || \
-		{ rm -rf .venv; echo "$(PYTHON) cannot make a virtual environment: install its venv module" \
+	@$(PYTHON) -m venv $(@:/bin/pip=) >/dev/null 2>&1 || \
+		{ rm -rf $(@:/bin/pip=) && $(PYTHON) -m venv --without-pip $(@:/bin/pip=) && \
+		$(PYTHON) -m pip --python $(@D)/python install pip; } >/dev/null 2>&1 || \
+		{ rm -rf $(@:/bin/pip=); echo "$(PYTHON) cannot make a virtual environment: install its venv module" \
 		"(Debian, Ubuntu: apt install python3-venv) and run make again." >&2; exit 1; }
