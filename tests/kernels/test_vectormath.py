@@ -16,7 +16,8 @@ from steepest.formula.functions import power as table_power
 from steepest.kernels import special
 from steepest.kernels.lanes import MASK, Lanes, Value
 from steepest.kernels.machine import Target
-from steepest.kernels.vectormath import EMITTERS, power
+from steepest.kernels.power import power, power_and_log
+from steepest.kernels.vectormath import EMITTERS
 
 from .conftest import elementwise
 
@@ -242,3 +243,19 @@ def test_exp_keeps_to_its_ends() -> None:
     got = compiled("exp", HOST)(x)
     assert got[0] < math.inf and got[1] == math.inf
     assert got[2] == 5e-324 and got[3] == 0.0
+
+
+def test_the_log_beside_a_power_is_as_good_as_log(target: Target) -> None:
+    def log(lanes: Lanes, x: Value, y: Value) -> Value:
+        return power_and_log(lanes, x, y)[1]
+
+    x, y = arguments("**", 3000)
+    x = np.concatenate([np.abs(x), -x[:100], SPECIAL])
+    y = np.resize(y, len(x))
+    got = elementwise(log, 2, target)(x, y)
+    with np.errstate(all="ignore"):
+        expected = np.log(x)
+    np.testing.assert_array_equal(np.isnan(got), np.isnan(expected))
+    finite = np.isfinite(expected)
+    np.testing.assert_array_equal(got[~finite], expected[~finite])
+    assert np.all(np.abs(got[finite] - expected[finite]) <= 2 * np.spacing(np.abs(expected[finite])))

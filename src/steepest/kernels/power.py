@@ -110,10 +110,11 @@ def power_and_log(lanes: Lanes, x: Value, y: Value) -> tuple[Value, Value]:
     argument = lanes.mul(y, log)
     low = lanes.fma(y, log_low, lanes.fma(y, log, lanes.neg(argument)))
     p, shifted = exp_of_sum(lanes, argument, low)
+    whole_log = lanes.add(log, log_low)
 
     def mend() -> tuple[Value, Value]:
         a = lanes.abs(x)
-        size_of_log = lanes.select(lanes.compare("==", a, zero), lanes.number(-INF), log)
+        size_of_log = lanes.select(lanes.compare("==", a, zero), lanes.number(-INF), whole_log)
         size_of_log = lanes.select(lanes.compare("==", a, lanes.number(INF)), lanes.number(INF), size_of_log)
         value = exp_at_the_ends(lanes, lanes.mul(y, size_of_log), p, shifted)
         value = lanes.select(lanes.compare("==", a, one), one, value)  # also to the power ±inf
@@ -129,7 +130,7 @@ def power_and_log(lanes: Lanes, x: Value, y: Value) -> tuple[Value, Value]:
         return value, lanes.select(lanes.compare(">=", x, zero), size_of_log, lanes.number(NAN))
 
     value = times_power(lanes, p, shifted)
-    both: tuple[Value, Value] = lanes.rare(lanes.either(odd, far(lanes, argument)), (value, log), mend)
+    both: tuple[Value, Value] = lanes.rare(lanes.either(odd, far(lanes, argument)), (value, whole_log), mend)
     return both
 
 
