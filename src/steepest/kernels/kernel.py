@@ -35,22 +35,30 @@ def kernel_for(rows: RowSums, count: int) -> Kernel:
 
 
 def is_native(graph: Graph, outputs: Sequence[int], count: int) -> bool:
-    """Whether machine code runs over `count` rows: it is worth its compilation, and knows every function."""
-    if count * len(graph.reachable(outputs)) < WORTH:
-        return False
-    from .emission import without_native_form
-
-    return not without_native_form(graph, outputs)
+    """Whether machine code runs over `count` rows."""
+    return count >= _worth(graph, outputs) and not _obstacle(graph, outputs)
 
 
 def described(rows: RowSums, count: int) -> str:
     """Which kernel runs, and why, in words."""
-    from .emission import without_native_form
-
-    rare = without_native_form(rows.graph, rows.outputs)
-    if rare:
-        return f"NumPy, tile by tile: {', '.join(rare)} has no form in machine code"
-    if is_native(rows.graph, rows.outputs, count):
+    reason, needed = _obstacle(rows.graph, rows.outputs), _worth(rows.graph, rows.outputs)
+    if not reason and count >= needed:
         return "machine code: one loop over the rows, eight at a time"
-    needed = -(-WORTH // len(rows.graph.reachable(rows.outputs)))
-    return f"NumPy, tile by tile: {count:,} row{'s' * (count != 1)}; machine code from {needed:,} rows on"
+    few = f"{count:,} row{'s' * (count != 1)}; machine code from {needed:,} rows on"
+    return f"NumPy, tile by tile: {reason or few}"
+
+
+def _worth(graph: Graph, outputs: Sequence[int]) -> int:
+    """Rows from which on machine code is worth its compilation."""
+    return -(-WORTH // len(graph.reachable(outputs)))
+
+
+def _obstacle(graph: Graph, outputs: Sequence[int]) -> str:
+    """Why a program cannot be machine code, or nothing."""
+    from .emission import without_native_form
+    from .machine import Target
+
+    rare = without_native_form(graph, outputs)
+    if rare:
+        return f"{', '.join(rare)} has no form in machine code"
+    return "" if Target.chosen().fuses else "this processor has no fused multiply-add"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -29,6 +30,13 @@ class Target:
         if not self.cpu:
             features = _host()[1].split(",")
         return 512 if "+avx512f" in features else 256 if "+avx2" in features else 0
+
+    @property
+    def fuses(self) -> bool:
+        """Whether a fused multiply-add is one instruction (by software it is twenty times slower); taken for granted
+        of a processor that was named."""
+        intel = platform.machine() in ("x86_64", "AMD64")
+        return bool(self.cpu) or not intel or "+fma" in _host()[1].split(",")
 
 
 class Library:
