@@ -14,6 +14,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from threading import RLock
 from typing import Any
 
 import numpy as np
@@ -35,9 +36,10 @@ SMALL_POWER = 3  # a written exponent up to here overflows no sooner than a prod
 class Graph:
     """An arena of hash-consed nodes; a node is known by its index. `places[node]` is its slice of the text."""
 
-    __slots__ = ("_constants", "_grows", "_index", "nodes", "places")
+    __slots__ = ("_constants", "_grows", "_index", "growing", "nodes", "places")
 
     def __init__(self) -> None:
+        self.growing = RLock()  # held by what derives nodes of a graph that several runs may share
         self.nodes: list[Node] = []
         self.places: dict[int, tuple[int, int]] = {}
         self._index: dict[Any, int] = {}

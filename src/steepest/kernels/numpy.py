@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from ..data.source import TILE, Block
-from ..formula.evaluate import Evaluator
 from ..formula.objective import Item, RowSums
 from ..types import Array, Total
 
@@ -21,7 +20,7 @@ class NumpyKernel:
 
     def __init__(self, rows: RowSums) -> None:
         self.rows = rows
-        self._evaluate = Evaluator(rows.graph, rows.outputs, rows.columns_used, rows.layout.places)
+        self._evaluate = rows.evaluator
         self._index = {node: i for i, node in enumerate(rows.outputs)}
 
     def total(self, theta: Array, block: Block, before: Total | None = None) -> Total:

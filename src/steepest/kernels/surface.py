@@ -13,7 +13,7 @@ from ..data.reader import Reader
 from ..data.source import Block
 from ..errors import FitError
 from ..formula.evaluate import Evaluator
-from ..formula.objective import Item, Objective, RowSums
+from ..formula.objective import Objective
 from ..formula.printing import to_text
 from ..types import Array, Evaluation, Need, Total
 from .numpy import NumpyKernel
@@ -129,28 +129,12 @@ class Surface:
     @cached_property
     def signal(self) -> float:
         """Σ w·y² over the rows, y the left side."""
-        objective = self.objective
-        assert objective.left is not None
-        return self._sum_of(objective.graph.apply("**", objective.left, objective.graph.number(2)))
+        theta = np.ones(self.objective.layout.size)
+        return float(self._total(NumpyKernel(self.objective.signal_rows), theta).values[0])
 
     def residual_squares(self, theta: Array) -> float:
         """Σ w·r² at theta, whatever the loss."""
-        objective = self.objective
-        graph, prediction, left = objective.graph, objective.prediction, objective.left
-        assert prediction is not None and left is not None
-        residual = graph.apply("-", left, prediction)
-        return self._sum_of(graph.apply("**", residual, graph.number(2)), theta)
-
-    def _sum_of(self, node: int, theta: Array | None = None) -> float:
-        objective = self.objective
-        theta = np.ones(objective.layout.size) if theta is None else theta
-        if objective.weight is not None:
-            node = objective.graph.apply("*", objective.weight, node)
-        item = Item(((node, None),))
-        kernel = NumpyKernel(
-            RowSums(objective.graph, objective.layout, objective.columns, (item,), weight=objective.weight)
-        )
-        return float(self._total(kernel, theta).values[0])
+        return float(self._total(NumpyKernel(self.objective.residual_rows), theta).values[0])
 
     def largest_row_curvature(self, theta: Array) -> float:
         """max over rows of w·‖∂prediction‖²: the curvature of the steepest row of a residual loss."""
