@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +24,11 @@ def is_number(value: object) -> bool:
 def is_whole(value: object) -> bool:
     """Whether a value is an integer (a bool is none)."""
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def length(vector: Array) -> float:
+    """The Euclidean norm of a vector (p,)."""
+    return math.sqrt(vector.dot(vector))
 
 
 class Status(StrEnum):
@@ -83,11 +90,11 @@ class Evaluation:
     bad: int | None = None
     factor: Array | None = None  # R of the QR of [√W J, √W r], where the Gram matrix has too few digits
 
-    @property
+    @cached_property
     def finite(self) -> bool:
         """Whether loss, gradient and curvature are all numbers."""
         return bool(
-            np.isfinite(self.total)
+            math.isfinite(self.total)
             and np.isfinite(self.slope).all()
             and (self.curvature is None or np.isfinite(self.curvature).all())
         )
