@@ -17,8 +17,9 @@ from .kernels.surface import Surface
 from .methods.first_order import FirstOrder
 from .methods.stopping import Limits, Reached
 from .methods.trust_region import TrustRegion
+from .spectrum import length
 from .strategy import Guarantee, Plan, settle_rate
-from .types import Array, Evaluation, Need, Status, Step, Stop, length
+from .types import Array, Evaluation, Need, Status, Step, Stop
 from .verdict import Verdict, judge, near
 
 DIVERGED = 1e6  # times the scale of the loss at the start

@@ -9,11 +9,10 @@ from enum import Enum, StrEnum
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .errors import FitError
-
-Array = NDArray[np.float64]
+from .spectrum import Array as Array
+from .spectrum import Spectrum, spectrum
 
 
 def is_number(value: object) -> bool:
@@ -24,11 +23,6 @@ def is_number(value: object) -> bool:
 def is_whole(value: object) -> bool:
     """Whether a value is an integer (a bool is none)."""
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
-
-
-def length(vector: Array) -> float:
-    """The Euclidean norm of a vector (p,)."""
-    return math.sqrt(vector.dot(vector))
 
 
 class Status(StrEnum):
@@ -98,6 +92,13 @@ class Evaluation:
             and np.isfinite(self.slope).all()
             and (self.curvature is None or np.isfinite(self.curvature).all())
         )
+
+    @cached_property
+    def spectrum(self) -> Spectrum:
+        """The spectrum of `gauss` where there is one, else of the curvature; only of what is finite."""
+        curvature = self.curvature if self.gauss is None else self.gauss
+        assert curvature is not None
+        return spectrum(curvature, self.slope, self.factor)
 
 
 @dataclass(frozen=True)

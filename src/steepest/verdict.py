@@ -7,6 +7,7 @@ saddle is read off the exact Hessian. The words and thresholds are those of docs
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -15,10 +16,10 @@ import numpy as np
 
 from .formula.objective import MAX_HESSIAN, Objective
 from .kernels.surface import Surface
-from .methods.trust_region import Mask, Spectrum, held, part, restrict, spectrum, unit_scale
+from .methods.trust_region import held, part, restrict
+from .spectrum import Mask, U, spectrum, unit_scale
 from .types import Array, Evaluation, Need, Status
 
-U = float(np.finfo(float).eps)
 NO_CERTIFICATE: dict[str, Any] = {
     "gradient_norm": None, "hessian_min_eigenvalue": None, "hessian_condition": None, "expected_gap": None,
     "convex": None, "why": "not judged",
@@ -52,7 +53,8 @@ def judge(surface: Surface, theta: Array, start: Array, evaluation: Evaluation |
 
 def near(surface: Surface, theta: Array, start: Array, evaluation: Evaluation) -> bool:
     """The gap test alone, which costs no pass then."""
-    return _examined(surface, theta, start, evaluation).near
+    examined = _examined(surface, theta, start, evaluation)
+    return examined.near if isinstance(examined, Verdict) else examined.near()
 
 
 def _examined(surface: Surface, theta: Array, start: Array, evaluation: Evaluation | None) -> Verdict | _Judge:
@@ -73,14 +75,13 @@ def _examined(surface: Surface, theta: Array, start: Array, evaluation: Evaluati
     if not evaluation.finite:
         return Verdict(Status.STOPPED, "the derivatives are not finite here")
     fixed = held(theta, evaluation.slope, objective.lower, objective.upper)
-    free = ~fixed
-    if not free.any():
+    if fixed.all():
         assert evaluation.curvature is not None
         certificate = {**NO_CERTIFICATE, "gradient_norm": 0.0, "expected_gap": 0.0}
         certificate |= _convexity(objective, evaluation.curvature)
         sentence = "every parameter is held at a bound, pushed there by the gradient"
         return Verdict(Status.CONVERGED, sentence, certificate, held=True, near=True)
-    return _Judge(surface, theta, start, evaluation, free)
+    return _Judge(surface, theta, start, evaluation, ~fixed)
 
 
 class _Judge:
@@ -92,10 +93,15 @@ class _Judge:
         curvature = evaluation.gauss if self.objective.squares else evaluation.curvature
         assert curvature is not None
         self.curvature = curvature
-        self.parts: Spectrum = spectrum(
-            part(curvature, free), evaluation.slope[free], restrict(evaluation.factor, free)
-        )
+        if free.all():
+            self.parts = evaluation.spectrum
+        else:
+            factor = restrict(evaluation.factor, free)
+            self.parts = spectrum(part(curvature, free), evaluation.slope[free], factor)
         self.singular = self.parts.flat
+        values = np.abs(self.parts.values)
+        falls = np.divide(self.parts.slope**2, values, out=np.zeros_like(values), where=~self.singular)
+        self.gap = 0.5 * float(falls.sum())
 
     @cached_property
     def step(self) -> Array:
@@ -107,13 +113,6 @@ class _Judge:
         """R⁻¹ of the curvature RᵀR of the free parameters."""
         with np.errstate(divide="ignore", invalid="ignore"):
             return self.parts.vectors / np.sqrt(np.abs(self.parts.values)) / self.parts.scale[:, None]
-
-    @cached_property
-    def gap(self) -> float:
-        """½·gᵀH⁻¹g."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            falls = np.where(self.singular, 0.0, self.parts.slope**2 / np.abs(self.parts.values))
-        return 0.5 * float(np.sum(falls))
 
     @cached_property
     def size(self) -> Array:
@@ -136,11 +135,10 @@ class _Judge:
 
     def verdict(self) -> Verdict:
         """The gap test, and once it holds, what kind of point it is."""
-        if not self.near:
+        if not self.near():
             return self._say(Status.STOPPED, "the minimum is not reached", near=False)
         return self._residual() if self.objective.squares else self._general()
 
-    @cached_property
     def near(self) -> bool:
         """The gap test."""
         if not self._flat_slope():
@@ -153,7 +151,7 @@ class _Judge:
             noise = 1.0 if self.objective.known_sigma else max(0.0, rss - 2.0 * self.gap) / (rows - p)
             s, typical = noise**0.5, (signal / rows) ** 0.5
             if s > 1e3 * U * typical:
-                return bool(np.sqrt(2.0 * self.gap / p) <= max(1e-6 * s, 8.0 * U * typical))
+                return math.sqrt(2.0 * self.gap / p) <= max(1e-6 * s, 8.0 * U * typical)
         return self.gap <= U * (rss * signal) ** 0.5 + U**2 * signal or self._small_step()
 
     def _small_step(self) -> bool:

@@ -89,12 +89,9 @@ class Surface:
     # curvature ---------------------------------------------------------------------------------------------
     def _with_factor(self, evaluation: Evaluation, theta: Array) -> Evaluation:
         """Add the R of a QR by tiles where the scaled Gram matrix has lost its digits."""
-        gauss = evaluation.gauss
-        if gauss is None or not np.isfinite(gauss).all() or self.objective.layout.size == 0:
+        if evaluation.gauss is None or not evaluation.finite or self.objective.layout.size == 0:
             return evaluation
-        scale = np.sqrt(np.abs(np.diag(gauss)))
-        scale[scale == 0] = 1.0
-        values = np.linalg.eigvalsh(gauss / np.outer(scale, scale))
+        values = evaluation.spectrum.values
         if values[0] * GRAM_LIMIT > values[-1]:
             return evaluation
         kernel = self._kernel(Need.NORMAL)

@@ -10,64 +10,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..types import Array, Evaluation, Need, length
+from ..spectrum import Mask, Spectrum, U, length, spectrum, unit_scale
+from ..types import Array, Evaluation, Need
 from .method import State
 
-Mask = NDArray[np.bool_]
-U = float(np.finfo(float).eps)
-SINGULAR = 16.0 * U  # times the number of parameters: a part of the largest singular value that is rounding
 FIRST_RADIUS = 1.0  # times the length of the scaled start; MINPACK's 100 leaps over the valley it starts in
 NOISE = 16.0 * U  # relative rounding of a loss: differences below it say nothing
-
-
-@dataclass(frozen=True)
-class Spectrum:
-    """Eigenvalues (ascending) and vectors of the scaled curvature D⁻¹HD⁻¹; `slope` are the coordinates of D⁻¹g."""
-
-    scale: Array
-    values: Array
-    vectors: Array
-    slope: Array
-    rounding: float  # below this part of the largest, an eigenvalue is 0
-
-    @cached_property
-    def flat(self) -> Mask:
-        """Which directions have no curvature but rounding."""
-        size = np.abs(self.values)
-        return np.asarray(size <= self.rounding * max(*size.tolist(), 1e-300))
-
-    def along(self, damping: float = 0.0, keep: Mask | None = None) -> Array:
-        """-(H + damping·D²)⁺ g in coordinates of the vectors; `keep` leaves directions out."""
-        with np.errstate(all="ignore"):
-            along = -self.slope / (self.values + damping)
-        usable = np.isfinite(along) if keep is None else keep & np.isfinite(along)
-        return along if usable.all() else np.where(usable, along, 0.0)
-
-    def step(self, keep: Mask | None = None) -> Array:
-        """The Newton step -H⁺g of the parameters."""
-        return np.asarray(self.vectors @ self.along(0.0, keep) / self.scale)
-
-
-def spectrum(curvature: Array, slope: Array, factor: Array | None = None, scale: Array | None = None) -> Spectrum:
-    """The spectrum of a curvature scaled to a unit diagonal.
-
-    `factor`, where there is one, is R of [√W J, √W r] = Q [R q; 0 ρ]: its singular values carry twice the digits.
-    """
-    if scale is None:
-        scale = unit_scale(curvature)
-    if factor is None:
-        values, vectors = np.linalg.eigh(curvature / (scale[:, None] * scale))
-        return Spectrum(scale, values, vectors, vectors.T @ (slope / scale), SINGULAR * len(slope))
-    p = len(slope)
-    left, singular, right = np.linalg.svd(factor[:p, :p] / scale)
-    order = np.arange(p)[::-1]
-    coordinates = -(left.T @ factor[:p, p]) * singular
-    return Spectrum(scale, singular[order] ** 2, right.T[:, order], coordinates[order], (SINGULAR * p) ** 2)
 
 
 def restrict(factor: Array | None, free: Mask) -> Array | None:
@@ -76,13 +27,6 @@ def restrict(factor: Array | None, free: Mask) -> Array | None:
         return factor
     kept = np.linalg.qr(factor[:, np.append(free, True)], mode="r")
     return np.asarray(kept)
-
-
-def unit_scale(curvature: Array) -> Array:
-    """D = √|diagonal|, 1 where that is zero."""
-    diagonal = np.sqrt(np.abs(curvature.diagonal()))
-    usable = (diagonal > 0) & np.isfinite(diagonal)
-    return diagonal if usable.all() else np.where(usable, diagonal, 1.0)
 
 
 def part(matrix: Array, free: Mask) -> Array:
@@ -166,9 +110,10 @@ class TrustRegion:
         evaluation, theta = here.evaluation, here.theta
         slope, curvature = evaluation.slope, evaluation.curvature
         assert curvature is not None
-        free = ~held(theta, slope, self.lower, self.upper)
-        if not free.any():
+        stuck = held(theta, slope, self.lower, self.upper)
+        if stuck.all():
             return theta, State(accepted, "every parameter is held at a bound", here)
+        free = ~stuck
         # an exact Hessian has a factor of residuals only where it is that of a quadratic
         factor = restrict(evaluation.factor, free) if self.need is Need.NORMAL or self.quadratic else None
         parts = spectrum(part(curvature, free), slope[free], factor, here.scale[free])
@@ -177,7 +122,7 @@ class TrustRegion:
         step[free] = parts.vectors @ along / parts.scale
         whole = theta + step
         trial = np.minimum(np.maximum(whole, self.lower), self.upper)
-        predicted = -float(parts.slope @ along + 0.5 * along @ (parts.values * along))
+        predicted = -float(parts.slope.dot(along) + 0.5 * along.dot(parts.values * along))
         if (trial != whole).any():
             moved = trial - theta
             predicted = -float(slope @ moved + 0.5 * moved @ curvature @ moved)
@@ -199,13 +144,14 @@ def constrained_step(parts: Spectrum, radius: float) -> Array:
     slope, flat, lowest = parts.slope, parts.flat, float(parts.values[0])
     if math.isinf(radius):
         return parts.along(0.0, ~flat)
-    if (lowest > 0 or flat[0]) and (np.abs(slope[flat]) <= 1e3 * U * length(slope)).all():
+    size = length(slope)
+    if (lowest > 0 or flat[0]) and not (flat & (np.abs(slope) > 1e3 * U * size)).any():
         full = parts.along(0.0, ~flat)
         if length(full) <= radius:
             return full
-    tiny = parts.rounding * max(float(np.abs(parts.values).max()), 1e-300)
+    tiny = parts.rounding * max(abs(lowest), abs(float(parts.values[-1])), 1e-300)
     floor = max(0.0, -lowest)
-    low, high = floor, floor + length(slope) / radius + tiny
+    low, high = floor, floor + size / radius + tiny
     if lowest < 0 and not flat[0] and length(parts.along(floor + tiny)) <= radius:
         # the hard case: the slope has no part along the most negative curvature; go along it to the edge
         along = parts.along(floor + tiny)

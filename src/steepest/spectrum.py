@@ -1,0 +1,72 @@
+"""Eigenvalues and vectors of a curvature in units of its own diagonal, and what is rounding in them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+U = float(np.finfo(float).eps)
+SINGULAR = 16.0 * U  # times the number of parameters: a part of the largest singular value that is rounding
+
+
+def length(vector: Array) -> float:
+    """The Euclidean norm of a vector (p,)."""
+    return math.sqrt(vector.dot(vector))
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """Eigenvalues (ascending) and vectors of the scaled curvature D⁻¹HD⁻¹; `slope` are the coordinates of D⁻¹g."""
+
+    scale: Array
+    values: Array
+    vectors: Array
+    slope: Array
+    rounding: float  # below this part of the largest, an eigenvalue is 0
+
+    @cached_property
+    def flat(self) -> Mask:
+        """Which directions have no curvature but rounding."""
+        largest = max(abs(float(self.values[0])), abs(float(self.values[-1])), 1e-300)
+        return np.asarray(np.abs(self.values) <= self.rounding * largest)
+
+    def along(self, damping: float = 0.0, keep: Mask | None = None) -> Array:
+        """-(H + damping·D²)⁺ g in coordinates of the vectors; `keep` leaves directions out. NumPy may warn."""
+        along = -self.slope / (self.values + damping)
+        usable = np.isfinite(along) if keep is None else keep & np.isfinite(along)
+        return along if usable.all() else np.where(usable, along, 0.0)
+
+    def step(self, keep: Mask | None = None) -> Array:
+        """The Newton step -H⁺g of the parameters."""
+        with np.errstate(all="ignore"):
+            return np.asarray(self.vectors @ self.along(0.0, keep) / self.scale)
+
+
+def spectrum(curvature: Array, slope: Array, factor: Array | None = None, scale: Array | None = None) -> Spectrum:
+    """The spectrum of a curvature scaled to a unit diagonal.
+
+    `factor`, where there is one, is R of [√W J, √W r] = Q [R q; 0 ρ]: its singular values carry twice the digits.
+    """
+    if scale is None:
+        scale = unit_scale(curvature)
+    if factor is None:
+        values, vectors = np.linalg.eigh(curvature / (scale[:, None] * scale))
+        return Spectrum(scale, values, vectors, vectors.T @ (slope / scale), SINGULAR * len(slope))
+    p = len(slope)
+    left, singular, right = np.linalg.svd(factor[:p, :p] / scale)
+    order = np.arange(p)[::-1]
+    coordinates = -(left.T @ factor[:p, p]) * singular
+    return Spectrum(scale, singular[order] ** 2, right.T[:, order], coordinates[order], (SINGULAR * p) ** 2)
+
+
+def unit_scale(curvature: Array) -> Array:
+    """D = √|diagonal|, 1 where that is zero."""
+    diagonal = np.sqrt(np.abs(curvature.diagonal()))
+    usable = (diagonal > 0) & np.isfinite(diagonal)
+    return diagonal if usable.all() else np.where(usable, diagonal, 1.0)
