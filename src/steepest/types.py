@@ -12,7 +12,7 @@ import numpy as np
 
 from .errors import FitError
 from .spectrum import Array as Array
-from .spectrum import Spectrum, spectrum
+from .spectrum import Spectrum, every, spectrum
 
 
 def is_number(value: object) -> bool:
@@ -89,8 +89,8 @@ class Evaluation:
         """Whether loss, gradient and curvature are all numbers."""
         return bool(
             math.isfinite(self.total)
-            and np.isfinite(self.slope).all()
-            and (self.curvature is None or np.isfinite(self.curvature).all())
+            and every(np.isfinite(self.slope))
+            and (self.curvature is None or every(np.isfinite(self.curvature)))
         )
 
     @cached_property

@@ -17,7 +17,7 @@ import numpy as np
 from .formula.objective import MAX_HESSIAN, Objective
 from .kernels.surface import Surface
 from .methods.trust_region import held, part, restrict
-from .spectrum import Mask, U, spectrum, unit_scale
+from .spectrum import Mask, U, every, spectrum, unit_scale
 from .types import Array, Evaluation, Need, Status
 
 NO_CERTIFICATE: dict[str, Any] = {
@@ -41,7 +41,7 @@ class Verdict:
     exact: Array | None = None
     held: bool = False  # a bound holds a parameter
     near: bool = False  # the gap test holds
-    largest: float = 0.0  # eigenvalue of the curvature of T
+    largest: float = 0.0  # eigenvalue of the curvature of T, where the loss is its root
     step: Array | None = None  # the Newton step of all parameters, zero where a bound holds one
 
 
@@ -75,7 +75,7 @@ def _examined(surface: Surface, theta: Array, start: Array, evaluation: Evaluati
     if not evaluation.finite:
         return Verdict(Status.STOPPED, "the derivatives are not finite here")
     fixed = held(theta, evaluation.slope, objective.lower, objective.upper)
-    if fixed.all():
+    if every(fixed):
         assert evaluation.curvature is not None
         certificate = {**NO_CERTIFICATE, "gradient_norm": 0.0, "expected_gap": 0.0}
         certificate |= _convexity(objective, evaluation.curvature)
@@ -93,7 +93,7 @@ class _Judge:
         curvature = evaluation.gauss if self.objective.squares else evaluation.curvature
         assert curvature is not None
         self.curvature = curvature
-        if free.all():
+        if every(free):
             self.parts = evaluation.spectrum
         else:
             factor = restrict(evaluation.factor, free)
@@ -151,7 +151,7 @@ class _Judge:
             noise = 1.0 if self.objective.known_sigma else max(0.0, rss - 2.0 * self.gap) / (rows - p)
             s, typical = noise**0.5, (signal / rows) ** 0.5
             if s > 1e3 * U * typical:
-                return math.sqrt(2.0 * self.gap / p) <= max(1e-6 * s, 8.0 * U * typical)
+                return bool(math.sqrt(2.0 * self.gap / p) <= max(1e-6 * s, 8.0 * U * typical))
         return self.gap <= U * (rss * signal) ** 0.5 + U**2 * signal or self._small_step()
 
     def _small_step(self) -> bool:
@@ -283,7 +283,7 @@ class _Judge:
         """The verdict. `exact_root`, where the minimum is certified: R⁻¹ of the exact Hessian RᵀR."""
         step = np.zeros_like(self.theta)
         step[self.free] = self.step
-        largest = float(np.linalg.eigvalsh(self.curvature)[-1])
+        largest = float(np.linalg.eigvalsh(self.curvature)[-1]) if self.objective.reduce == "rmse" else 0.0
         inverse = exact = None
         if exact_root is not None:
             inverse, exact = self._inverse(self.root), self._inverse(exact_root)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -24,6 +25,7 @@ from .grammar import Formula
 from .program import Graph
 
 KINKED = frozenset(("abs", "sign", "min", "max", "clip", "where"))
+LARGEST = sys.float_info.max
 MAX_HESSIAN = 1_000  # parameters: above, no Hessian is formed
 
 
@@ -439,6 +441,8 @@ class Penalty:
 
 def numbers(value: object, what: str, width: int | None = None, *, finite: bool = True) -> Array:
     """A number for a scalar (width None), `width` numbers for a vector parameter, as an array; FitError otherwise."""
+    if type(value) in (int, float) and -LARGEST <= value <= LARGEST:  # type: ignore[operator]
+        return np.full(width or 1, value, dtype=np.float64)
     try:
         array = np.atleast_1d(np.asarray(value, dtype=np.float64))
     except (TypeError, ValueError, OverflowError):

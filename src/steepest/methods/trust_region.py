@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..spectrum import Mask, Spectrum, U, length, spectrum, unit_scale
+from ..spectrum import Mask, Spectrum, U, every, length, spectrum, unit_scale
 from ..types import Array, Evaluation, Need
 from .method import State
 
@@ -23,7 +23,7 @@ NOISE = 16.0 * U  # relative rounding of a loss: differences below it say nothin
 
 def restrict(factor: Array | None, free: Mask) -> Array | None:
     """The factor of some of the columns."""
-    if factor is None or free.all():
+    if factor is None or every(free):
         return factor
     kept = np.linalg.qr(factor[:, np.append(free, True)], mode="r")
     return np.asarray(kept)
@@ -31,7 +31,7 @@ def restrict(factor: Array | None, free: Mask) -> Array | None:
 
 def part(matrix: Array, free: Mask) -> Array:
     """The rows and columns of some of the parameters."""
-    return matrix if free.all() else matrix[np.ix_(free, free)]
+    return matrix if every(free) else matrix[np.ix_(free, free)]
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ class TrustRegion:
         slope, curvature = evaluation.slope, evaluation.curvature
         assert curvature is not None
         stuck = held(theta, slope, self.lower, self.upper)
-        if stuck.all():
+        if every(stuck):
             return theta, State(accepted, "every parameter is held at a bound", here)
         free = ~stuck
         # an exact Hessian has a factor of residuals only where it is that of a quadratic
@@ -123,16 +123,19 @@ class TrustRegion:
         whole = theta + step
         trial = np.minimum(np.maximum(whole, self.lower), self.upper)
         predicted = -float(parts.slope.dot(along) + 0.5 * along.dot(parts.values * along))
-        if (trial != whole).any():
+        if not every(trial == whole):
             moved = trial - theta
             predicted = -float(slope @ moved + 0.5 * moved @ curvature @ moved)
-        stalled = "" if (trial != theta).any() else "the gradient is zero to rounding"
+        stalled = "" if not every(trial == theta) else "the gradient is zero to rounding"
         return trial, State(accepted, stalled, replace(here, predicted=predicted))
 
 
 def held(theta: Array, slope: Array, lower: Array, upper: Array) -> Mask:
     """Which parameters stand at a bound that the descent pushes against."""
-    return np.asarray(((theta <= lower) & (slope > 0)) | ((theta >= upper) & (slope < 0)))
+    low, high = theta <= lower, theta >= upper
+    if not np.count_nonzero(low | high):
+        return low
+    return np.asarray((low & (slope > 0)) | (high & (slope < 0)))
 
 
 def constrained_step(parts: Spectrum, radius: float) -> Array:
@@ -145,7 +148,7 @@ def constrained_step(parts: Spectrum, radius: float) -> Array:
     if math.isinf(radius):
         return parts.along(0.0, ~flat)
     size = length(slope)
-    if (lowest > 0 or flat[0]) and not (flat & (np.abs(slope) > 1e3 * U * size)).any():
+    if (lowest > 0 or flat[0]) and every(~flat | (np.abs(slope) <= 1e3 * U * size)):
         full = parts.along(0.0, ~flat)
         if length(full) <= radius:
             return full
