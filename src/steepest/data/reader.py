@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ..errors import DataError
 from .order import WINDOW, unit_order, window_permutation
 from .source import Block, Source, blocks, cut, read, recut
+from .table import Table
 
 
 @dataclass
@@ -49,6 +50,7 @@ class Reader:
         self._condition = condition
         self._weight = weight
         self._dirty: frozenset[int] | None = None  # first rows of the blocks with dead rows; None: not known yet
+        self._only: Block | None = None  # the whole of a small table in memory, once it is screened
 
     @property
     def passes(self) -> float:
@@ -61,6 +63,10 @@ class Reader:
         The first complete pass finds `used` and `dropped`; later ones screen only the blocks that hold dead rows.
         Raises DataError where a row cannot be used, or no row is left.
         """
+        if self._only is not None:
+            self.rows_read += self.rows
+            yield self._only
+            return
         count = _Count()
         dirty = set()
         for block in blocks(self.source):
@@ -75,6 +81,8 @@ class Reader:
                 raise self._nothing_left(count)
             self.used, self.dropped, self.dropped_by_column = count.used, count.dropped, count.by_column
             self._dirty = frozenset(dirty)
+            if isinstance(self.source, Table) and block.rows == self.rows:
+                self._only = block
 
     def batches(self, size: int, *, seed: int, shuffle: bool, epoch: int, skip: int = 0) -> Iterator[Block]:
         """One epoch of mini-batches: `size` consecutive rows of the order each, the last one shorter.
