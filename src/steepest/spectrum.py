@@ -75,5 +75,6 @@ def _spectrum(scale: Array, values: Array, vectors: Array, slope: Array, roundin
 def unit_scale(curvature: Array) -> Array:
     """D = √|diagonal|, 1 where that is zero."""
     diagonal = np.sqrt(np.abs(curvature.diagonal()))
-    usable = (diagonal > 0) & np.isfinite(diagonal)
-    return diagonal if every(usable) else np.where(usable, diagonal, 1.0)
+    if all(0.0 < size < math.inf for size in diagonal.tolist()):
+        return diagonal
+    return np.where((diagonal > 0) & np.isfinite(diagonal), diagonal, 1.0)
