@@ -190,7 +190,7 @@ class Descent:
         full = self.surface.at(self.theta, Need.GRADIENT)
         self._arrive(self.theta, full)
         if not full.finite or self._runaway(full):
-            return self._diverged(RUN_AWAY)
+            return self._diverged(RUN_AWAY, full)
         over = limits.reached(-1, -1.0, length(full.gradient), full.loss)
         if over:
             return self._limit(over)
@@ -200,7 +200,7 @@ class Descent:
     def _over(self, limits: Limits, evaluation: Evaluation, trials: int) -> Ending | None:
         """Divergence and the limits, at an accepted point."""
         if not evaluation.finite:
-            return self._diverged("the loss or its gradient is not finite any more")
+            return self._diverged("the loss or its gradient is not finite any more", evaluation)
         if self._runaway(evaluation):
             return self._diverged(RUN_AWAY)
         if self.number > 100 and float(np.abs(self.theta).max()) > FAR * max(1.0, float(np.abs(self.start).max())):
@@ -229,7 +229,7 @@ class Descent:
         if arrive:
             full = self.surface.at(self.theta, Need.GRADIENT)
             if not full.finite or self._runaway(full):
-                return self._diverged(RUN_AWAY)
+                return self._diverged(RUN_AWAY, full)
             self._arrive(self.theta, full)
         ending = self._tested(self.evaluation)
         assert self.verdict is not None
@@ -264,9 +264,12 @@ class Descent:
         back = (self.start == 0) & (self.theta != 0) & nearer
         return np.where(back, 0.0, self.theta) if back.any() else None
 
-    def _diverged(self, what: str) -> Ending:
-        """Go back to the best point, and say what to do."""
+    def _diverged(self, what: str, evaluation: Evaluation | None = None) -> Ending:
+        """Go back to the best point, and say what to do; of an evaluation that is not finite, where."""
         objective = self.surface.objective
+        place = ""
+        if evaluation is not None and not evaluation.finite:
+            place = f" ({self.surface.offence(self.theta, evaluation)})"
         mend = "start nearer" if isinstance(self.plan.method, TrustRegion) else "lower the rate"
         if "without bound" in what:
             mend = "there is no end that way: set bounds, or start elsewhere"
@@ -276,7 +279,7 @@ class Descent:
             limit, safe = self.guarantee.limit, self.guarantee.safe
             mend = f"the rate {self.plan.rate:g} is above 2/L = {limit:.4g}; {safe:.4g} is safe"
         self._return_to_best()
-        return Status.DIVERGED, f"{what} after {_steps(self.number)}; {mend}; the best point is kept"
+        return Status.DIVERGED, f"{what} after {_steps(self.number)}{place}; {mend}; the best point is kept"
 
     def interrupt(self) -> None:
         """Ctrl-C: keep the best point seen on full passes; a mini-batch run is looked at once more where it stands."""
