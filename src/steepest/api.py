@@ -217,7 +217,8 @@ def explain(formula: Formulas, data: Any = None, *, loss: str = "squares") -> Ex
         return explained(parsed, None, {}, ())
     source, spec = tables.open_source(data), find_loss(loss)
     objective = bind(parsed, schema(source), loss=spec, reduce=reduction("mean", spec))
-    return explained(parsed, objective, *guaranteed(objective, surface_over(objective, source)))
+    surface = surface_over(objective, source)
+    return explained(parsed, objective, *guaranteed(objective, surface), surface.kernel)
 
 
 def compare(

@@ -49,7 +49,7 @@ class Explanation:
 
     gradient: `["a"]` -> SymPy expression of the derivative (of the row loss with data, else of the function or of the
     right-hand side); hessian: `["a", "b"]`. `guarantees` by reduction ("sum", "mean") where data are given and the loss
-    is quadratic. `lines` of the program.
+    is quadratic.
     """
 
     formula: str
@@ -63,11 +63,20 @@ class Explanation:
     guarantees: dict[str, Guarantee]
     rates: tuple[str, ...]
     program: tuple[str, ...]
+    kernel: str = ""  # which kernel runs over the data given, and why
 
     def text(self) -> str:
         """Roles, partial derivatives, structure, rates, program as plain text."""
         return explanation_text(
-            self.formula, self.roles, self.of, self.row_loss, self.partials, self.quadratic, self.rates, self.program
+            self.formula,
+            self.roles,
+            self.of,
+            self.row_loss,
+            self.partials,
+            self.quadratic,
+            self.rates,
+            self.program,
+            self.kernel,
         )
 
     __str__ = text
@@ -77,7 +86,15 @@ class Explanation:
         from .report.html import explanation_html
 
         return explanation_html(
-            self.formula, self.roles, self.of, self.row_loss, self.partials, self.quadratic, self.rates, self.program
+            self.formula,
+            self.roles,
+            self.of,
+            self.row_loss,
+            self.partials,
+            self.quadratic,
+            self.rates,
+            self.program,
+            self.kernel,
         )
 
     @cached_property
@@ -91,6 +108,7 @@ def explained(
     objective: Objective | None,
     guarantees: Mapping[str, Guarantee],
     rates: Sequence[str],
+    kernel: str = "",
 ) -> Explanation:
     """The explanation of an objective, or without data of the formula as a function of every name in it."""
     columns: tuple[str, ...]
@@ -130,6 +148,7 @@ def explained(
         guarantees=dict(guarantees),
         rates=tuple(rates),
         program=tuple(Program(graph, tuple(program)).lines()),
+        kernel=kernel,
     )
 
 

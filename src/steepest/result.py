@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,11 @@ import numpy as np
 
 from . import data as tables
 from .errors import DataError, FitError
-from .formula.evaluate import Evaluator
 from .formula.grammar import Formula, parse
 from .formula.objective import numbers
 from .formula.printing import to_latex
 from .kernels.surface import Surface
+from .kernels.values import RowValues
 from .report.text import fit_text
 from .strategy import Guarantee
 from .types import Array, Need, Status
@@ -123,9 +123,13 @@ class Fit:
         """
         if band is not None:
             raise FitError("bands are not built yet; leave band out")
+        return np.concatenate([np.zeros(0), *self.predict_parts(data)])
+
+    def predict_parts(self, data: Any) -> Iterator[Array]:
+        """The same in consecutive parts: memory does not grow with the rows."""
         formula = parse(self.formula)
         names = [n for n in formula.graph.names([formula.right]) if n not in self.values]
-        return evaluate_rows(formula, formula.right, data, self.values, names)
+        return evaluate_parts(formula, formula.right, data, self.values, names)
 
     def interval(self, level: float = 0.95) -> dict[str, tuple[float, float]]:
         """Confidence intervals by flat name, from the standard errors: Student's t with N - p degrees for squares, the
@@ -343,15 +347,17 @@ class Function:
 
 def evaluate_rows(formula: Formula, node: int, data: Any, values: Mapping[str, Value], columns: Sequence[str]) -> Array:
     """A node of a formula for each row of a table, given the parameters by name; NaN where a column is null."""
+    return np.concatenate([np.zeros(0), *evaluate_parts(formula, node, data, values, columns)])
+
+
+def evaluate_parts(
+    formula: Formula, node: int, data: Any, values: Mapping[str, Value], columns: Sequence[str]
+) -> Iterator[Array]:
+    """The same in consecutive parts, so that memory does not grow with the rows."""
     source = tables.open_source(data).select(list(columns))
-    evaluator = Evaluator(formula.graph, [node], columns, {n: n for n in values})
-    parts = []
-    with np.errstate(all="ignore"):
-        prepared = evaluator.prepare({n: v if isinstance(v, np.ndarray) else np.float64(v) for n, v in values.items()})
-        for unit, rows in enumerate(source.units):
-            result = evaluator.rows(prepared, source.read(unit))[0]
-            parts.append(np.broadcast_to(np.asarray(result, dtype=np.float64), (rows,)))
-    return np.concatenate(parts) if parts else np.zeros(0)
+    expression = RowValues(formula.graph, node, columns, values, source.rows)
+    for block in tables.blocks(source):
+        yield expression(block.columns, block.rows)
 
 
 def flatten(values: Mapping[str, Value]) -> dict[str, float]:

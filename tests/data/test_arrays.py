@@ -12,6 +12,7 @@ import pytest
 
 from steepest import errors
 from steepest.data import open_source
+from steepest.data.columns import KEPT
 
 NAN = np.nan
 GOOD = {
@@ -51,14 +52,13 @@ GOOD = {
 
 
 @pytest.mark.parametrize("case", GOOD)
-def test_real_numbers_of_any_type_become_float64_and_nulls_nan(case):
+def test_real_numbers_of_any_type_become_what_a_kernel_can_widen_and_nulls_nan(case):
     value, wanted = GOOD[case]
     source = open_source({"x": value}).select(["x"])
     result = source.read(0)["x"]
     np.testing.assert_array_equal(result, np.array(wanted, float))
-    assert result.dtype == np.float64
+    assert result.dtype.str[1:] in KEPT
     assert result.dtype.isnative
-    assert result.flags.c_contiguous
     assert source.schema["x"].kind == "number"
     assert source.schema["x"].width == (None if result.ndim == 1 else result.shape[1])
 

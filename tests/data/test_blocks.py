@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from steepest.data import TILE, UNIT, ColumnType, blocks, open_source
+from steepest.data.columns import KEPT
 from steepest.data.source import Block, recut
 
 ROWS = 150_001
@@ -179,8 +180,7 @@ def test_the_same_table_gives_the_same_rows_on_the_same_grid(table):
         assert 0 < part.rows <= UNIT
         assert part.rows % TILE == 0 or part is parts[-1]
         for column in part.columns.values():
-            assert column.dtype == np.float64
-            assert column.flags.c_contiguous
+            assert column.dtype.str[1:] in KEPT
             assert column.shape == (part.rows,)
 
 
@@ -269,7 +269,6 @@ def test_a_matrix_column_is_rows_by_q_from_every_source(tmp_path):
     for data in ({"X": matrix}, {"X": np.asfortranarray(matrix)}, table, chunks, padded, tmp_path / "t.parquet"):
         parts = list(blocks(open_source(data).select(["X"])))
         np.testing.assert_array_equal(whole(parts, "X"), matrix)
-        assert all(part.columns["X"].flags.c_contiguous for part in parts)
 
 
 @given(st.lists(st.integers(0, 40), max_size=30), st.integers(1, 9), st.integers(1, 4), st.data())

@@ -85,11 +85,11 @@ def test_a_block_of_live_rows_has_no_mask_and_no_copy():
     x[UNIT] = NAN
     rows = reader({"x": x})
     for _ in range(2):
-        assert [block.live is None for block in rows.full()] == [True, False, True]
+        assert [block.live is None or block.live.all() for block in rows.full()] == [True, False, True]
         assert all(np.shares_memory(block.columns["x"], x) for block in rows.full())
 
 
-def test_later_passes_screen_only_the_blocks_with_dead_rows():
+def test_a_table_in_memory_is_screened_once():
     seen = []
 
     def condition(block):
@@ -99,15 +99,31 @@ def test_later_passes_screen_only_the_blocks_with_dead_rows():
     x = np.ones(3 * UNIT)
     x[UNIT] = 0
     rows = reader({"x": x}, condition=condition)
+    for most in (UNIT, 4 * UNIT):
+        whole = [block.live for block in rows.full(most)]
+        np.testing.assert_array_equal(np.concatenate(whole), x > 0)
+    assert seen == [0, UNIT, 2 * UNIT]
+
+
+def test_later_passes_over_a_file_screen_only_the_blocks_with_dead_rows(tmp_path):
+    seen = []
+
+    def condition(block):
+        seen.append(block.first_row)
+        return block.columns["x"] > 0
+
+    x = np.ones(3 * UNIT)
+    x[UNIT] = 0
+    rows = reader(parquet(tmp_path, x, UNIT), ["x"], condition=condition)
     for _ in range(2):
         list(rows.full())
     assert seen == [0, UNIT, 2 * UNIT, UNIT]
 
 
-def test_a_pass_that_is_broken_off_leaves_no_counts():
+def test_a_pass_over_a_file_that_is_broken_off_leaves_no_counts(tmp_path):
     x = np.ones(3 * UNIT)
     x[0] = NAN
-    rows = reader({"x": x})
+    rows = reader(parquet(tmp_path, x, UNIT), ["x"])
     next(rows.full())
     assert (rows.used, rows.dropped, rows.dropped_by_column) == (0, 0, {})
     list(rows.full())

@@ -53,6 +53,11 @@ VALUES: dict[str, Callable[..., Any]] = {
     "asinh": mp.asinh,
     "acosh": lambda u: mp.acosh(_inside(u, u > 1)),
     "atanh": mp.atanh,
+    "erf": mp.erf,
+    "erfc": mp.erfc,
+    "lgamma": lambda u: mp.re(mp.loggamma(_inside(u, u > 0 or u != int(u)))),
+    "digamma": lambda u: mp.digamma(_inside(u, u > 0 or u != int(u))),
+    "polygamma": lambda n, u: mp.psi(int(n), _inside(u, u > 0 or u != int(u))),
     "abs": abs,
     "sign": mp.sign,
     "min": min,
@@ -230,6 +235,11 @@ SLOPES: dict[str, tuple[Callable[..., float], ...]] = {
     "asinh": (lambda u: 1 / np.hypot(u, 1),),
     "acosh": (lambda u: 1 / np.sqrt(u - 1) / np.sqrt(u + 1),),
     "atanh": (lambda u: 1 / (1 - u) / (1 + u),),
+    "erf": (lambda u: 2 / np.sqrt(np.pi) * np.exp(-u * u),),
+    "erfc": (lambda u: -2 / np.sqrt(np.pi) * np.exp(-u * u),),
+    "lgamma": (lambda u: float(mp.digamma(u)),),
+    "digamma": (lambda u: float(mp.psi(1, u)),),
+    "polygamma": (lambda n, u: 0, lambda n, u: float(mp.psi(int(n) + 1, u))),
     "abs": (np.sign,),
     "sign": (lambda u: 0,),
     "min": (lambda u, v: float(u <= v), lambda u, v: float(u > v)),
@@ -469,6 +479,7 @@ HUGE = [1e5, -1e5, 1e22, -1e22, 1e150, -1e150]
 POSITIVE = [5e-324, 1e-300, 1e-150, 1e-8, 0.5, 1 - U / 2, 1.0, 1 + U, 2.0, 1e8, 1e150, 1e300]
 UNIT = [0.0, 1e-300, 1e-8, 0.3, -0.3, 0.5, -0.5, 1 - 1e-8, 1 - U / 2, -1 + U / 2, -1 + 1e-8]
 ANY = [*ALL, *HUGE]
+GAMMA = [1.4616321449683622, 1 - 1e-8, 2 + 1e-8, 2 - 1e-8, 3.0, 7.5, 13.0, 33.0, 171.7, 1e5, -0.5, -1e-8, -3.5, -20.3]
 #: arguments that are hard, by the domain of the function; as many random ones of its kind are added
 ARGUMENTS: dict[str, list[float]] = {
     **dict.fromkeys(("log", "log2", "log10", "sqrt"), POSITIVE),
@@ -478,14 +489,37 @@ ARGUMENTS: dict[str, list[float]] = {
     "acosh": [1 + U, 1 + 1e-8, 1.5, 2.0, 1e8, 1e150, 1e300],
     **{name: [*ANY, math.pi / 2, math.pi, 3 * math.pi / 2] for name in ("sin", "cos", "tan")},
     **dict.fromkeys(("sigmoid", "softplus", "tanh", "atan", "asinh", "cbrt", "abs", "sign"), ANY),
+    "erf": ANY,
+    "erfc": [p for p in ANY if p < 25],
+    **{name: [*POSITIVE[2:], *GAMMA] for name in ("lgamma", "digamma")},
     **{name: [*ALL, 709.7, -745.0, -1e5] for name in ("exp", "expm1", "sinh", "cosh")},
 }
-RANDOM = {"log1p": (-0.999, 5.0), "logit": (0.0, 1.0), "acosh": (1.0, 50.0)}
+RANDOM = {
+    "erfc": (-20.0, 25.0),
+    "lgamma": (0.0, 40.0),
+    "digamma": (0.0, 40.0),
+    "log1p": (-0.999, 5.0),
+    "logit": (0.0, 1.0),
+    "acosh": (1.0, 50.0),
+}
 RANDOM |= dict.fromkeys(("asin", "acos", "atanh"), (-1.0, 1.0)) | dict.fromkeys(
     ("log", "log2", "log10", "sqrt"), (0.0, 9.0)
 )
 #: the slope of asinh and atan beyond 1e150, and the square of what is below 1e-150, are no doubles
 TOO_FAR = 1e140
+
+
+#: first and second derivatives that mpmath knows by itself; differences of them take seconds
+KNOWN: dict[str, tuple[Callable[..., Any], ...]] = {
+    "erf": (lambda u: _bell(u), lambda u: -2 * u * _bell(u)),
+    "erfc": (lambda u: -_bell(u), lambda u: 2 * u * _bell(u)),
+    "lgamma": (mp.digamma, lambda u: mp.psi(1, u)),
+    "digamma": (lambda u: mp.psi(1, u), lambda u: mp.psi(2, u)),
+}
+
+
+def _bell(u: Any) -> Any:
+    return 2 / mp.sqrt(mp.pi) * mp.exp(-(u**2))
 
 
 def arguments(name: str) -> list[float]:
@@ -508,7 +542,11 @@ def compare_table(names: Sequence[str] = tuple(ARGUMENTS)) -> Tally:
             tally.points += 1
             for order, node in nodes.items():
                 try:
-                    truth = derivative(text, {"x": u}, *["x"] * order)
+                    if name in KNOWN:
+                        with mp.workdps(DIGITS):
+                            truth = KNOWN[name][order - 1](mp.mpf(u))
+                    else:
+                        truth = derivative(text, {"x": u}, *["x"] * order)
                 except NoValue:  # a kink, or an end of the domain where the slope is infinite
                     continue
                 if abs(truth) < 1e300:

@@ -205,6 +205,8 @@ FAR = [
     "1/(1 + abs(x)**(2*k))",
     "exp(-(x**2)**k)",
     "where(x > 0, 1/(1 + exp(k*x)), a)",
+    "erf(a*exp(k*x))",
+    "erfc(k*x)",
 ]
 
 

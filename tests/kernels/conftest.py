@@ -26,7 +26,7 @@ def elementwise(emit: Callable[..., Value], arity: int, target: Target) -> Calla
     at = builder.phi(INTEGER)
     at.add_incoming(ir.Constant(INTEGER, 0), entry)
     where = [builder.bitcast(builder.gep(p, [at]), ir.PointerType(VECTOR)) for p in function.args[:-1]]
-    value = emit(Lanes(builder), *[builder.load(w, align=8, typ=VECTOR) for w in where[1:]])
+    value = emit(Lanes(builder, target.permutes), *[builder.load(w, align=8, typ=VECTOR) for w in where[1:]])
     builder.store(value, where[0], align=8)
     after = builder.add(at, ir.Constant(INTEGER, WIDTH))
     at.add_incoming(after, builder.block)

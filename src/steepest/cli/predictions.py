@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 
-from ..data import blocks, open_source
 from ..data.open import input_files
 from ..errors import FitError
-from ..formula.grammar import parse
 from ..types import Array
 
 if TYPE_CHECKING:
@@ -24,11 +22,7 @@ GROUP = 1 << 20  # rows of a row group in a Parquet file
 
 def predictions(fit: Fit, data: Any) -> Iterator[Array]:
     """`fit.predict(data)` in consecutive parts; memory does not grow with the rows. Raises DataError as that does."""
-    formula = parse(fit.formula)
-    names = [name for name in formula.graph.names([formula.right]) if name not in fit.values]
-    for block in blocks(open_source(data).select(names)):
-        # a formula without columns still has a row for each row of the table
-        yield fit.predict(block.columns or {"row": np.zeros(block.rows)})
+    return fit.predict_parts(data)
 
 
 def refuse_input(out: str | None, saved: str, data: Sequence[str]) -> None:

@@ -18,13 +18,17 @@ from .source import ColumnType
 
 _KINDS = dict.fromkeys("fiub", "number") | dict.fromkeys("SUT", "text") | dict.fromkeys("Mm", "time") | {"c": "complex"}
 
+KEPT = frozenset(("f8", "f4", "i8", "i4", "i2", "i1", "u8", "u4", "u2", "u1", "b1"))
+"""Types that a kernel widens as it reads, by their size in bytes: columns of these are not copied."""
+
 
 @dataclass(frozen=True)
 class Column:
     """A column before it is used.
 
-    `rows` is None for what is no column at all. `convert(label)` gives float64, C-contiguous, (rows,) or (rows, q),
-    a null as NaN; it raises DataError, naming the column by `label`, where the values are not real numbers.
+    `rows` is None for what is no column at all. `convert(label)` gives real numbers, (rows,) or (rows, q), a null as
+    NaN: an array of one of the KEPT types as it is, all else as float64. It raises DataError, naming the column by
+    `label`, where the values are not real numbers.
     """
 
     type: ColumnType
@@ -88,8 +92,10 @@ def _float64(array: NDArray[Any], label: str) -> NDArray[np.float64]:
         values = np.array([to_number(cell, place // width, label) for place, cell in enumerate(cells)], np.float64)
         values = values.reshape(array.shape)
     elif _KINDS.get(kind) == "number":
-        with np.errstate(over="ignore"):  # a long double beyond float64 becomes inf, which the reader refuses
-            values = np.ascontiguousarray(np.ma.getdata(array), dtype=np.float64)
+        values = np.ma.getdata(array)
+        if mask is not None or values.dtype.str[1:] not in KEPT or not values.dtype.isnative:
+            with np.errstate(over="ignore"):  # a long double beyond float64 becomes inf, which the reader refuses
+                values = values.astype(np.float64)
     else:
         first = array.ravel()[:1].tolist()
         if first and _KINDS.get(kind) == "text":

@@ -26,7 +26,7 @@ def drift(reader: Reader) -> tuple[str, float] | None:
         count += np.bincount(chunk, minlength=CHUNKS)
         for name, column in block.columns.items():
             if column.ndim == 1:
-                values = column[rows]
+                values = column[rows].astype(np.float64, copy=False)
                 sums[name] = sums.get(name, np.zeros(CHUNKS)) + np.bincount(chunk, values, CHUNKS)
                 squares[name] = squares.get(name, 0.0) + float(np.sum(values**2))
     used = count > 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import accumulate
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..errors import DataError
 from .order import WINDOW, unit_order, window_permutation
-from .source import Block, Source, blocks, cut, read, recut
+from .source import TILE, UNIT, Block, Source, blocks, cut, read, recut
 from .table import Table
 
 
@@ -50,22 +51,23 @@ class Reader:
         self._condition = condition
         self._weight = weight
         self._dirty: frozenset[int] | None = None  # first rows of the blocks with dead rows; None: not known yet
-        self._only: Block | None = None  # the whole of a small table in memory, once it is screened
 
     @property
     def passes(self) -> float:
         """Rows read so far, by passes and batches, divided by the rows there are."""
         return self.rows_read / self.rows
 
-    def full(self) -> Iterator[Block]:
+    def full(self, most: int = UNIT) -> Iterator[Block]:
         """One full pass in file order, in blocks on the grid of addition (see `steepest.data.source.blocks`).
 
-        The first complete pass finds `used` and `dropped`; later ones screen only the blocks that hold dead rows.
-        Raises DataError where a row cannot be used, or no row is left.
+        The first complete pass finds `used` and `dropped`; later ones screen only the blocks that hold dead rows. A
+        table in memory is screened once, and comes in blocks of up to `most` rows, a multiple of TILE. Raises DataError
+        where a row cannot be used, or no row is left.
         """
-        if self._only is not None:
-            self.rows_read += self.rows
-            yield self._only
+        if isinstance(self.source, Table):
+            for block in recut([self._whole], self.rows, TILE, most):
+                self.rows_read += block.rows
+                yield block
             return
         count = _Count()
         dirty = set()
@@ -77,12 +79,29 @@ class Reader:
             self.rows_read += block.rows
             yield block
         if self._dirty is None:
-            if not count.used:
-                raise self._nothing_left(count)
-            self.used, self.dropped, self.dropped_by_column = count.used, count.dropped, count.by_column
-            self._dirty = frozenset(dirty)
-            if isinstance(self.source, Table) and block.rows == self.rows:
-                self._only = block
+            self._know(count, dirty)
+
+    @cached_property
+    def _whole(self) -> Block:
+        """A table in memory as one block, screened run by run."""
+        count, dirty = _Count(), set()
+        live = None
+        for block in blocks(self.source):
+            block = self._screen(block, count)
+            if block.live is not None:
+                dirty.add(block.first_row)
+                live = np.ones(self.rows, np.bool_) if live is None else live
+                live[block.first_row : block.first_row + block.rows] = block.live
+        self._know(count, dirty)
+        assert isinstance(self.source, Table)
+        return Block(0, self.rows, self.source.columns, live)
+
+    def _know(self, count: _Count, dirty: Iterable[int]) -> None:
+        """Keep what a first complete pass has found."""
+        if not count.used:
+            raise self._nothing_left(count)
+        self.used, self.dropped, self.dropped_by_column = count.used, count.dropped, count.by_column
+        self._dirty = frozenset(dirty)
 
     def batches(self, size: int, *, seed: int, shuffle: bool, epoch: int, skip: int = 0) -> Iterator[Block]:
         """One epoch of mini-batches: `size` consecutive rows of the order each, the last one shorter.

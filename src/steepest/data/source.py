@@ -41,8 +41,9 @@ class ColumnType:
 class Block:
     """Consecutive rows of a stream.
 
-    `first_row` is the position of the first row, from 0. Each column is a C-contiguous float64 array, (rows,) or
-    (rows, q); it may be a view of the caller's data, so nobody writes to it. `live` is a bool array (rows,), or None
+    `first_row` is the position of the first row, from 0. Each column is an array of real numbers, (rows,) or (rows, q):
+    float64, or what the caller's table holds, of any width and stride, to be widened where it is computed with. It may
+    be a view of the caller's data, so nobody writes to it. `live` is a bool array (rows,), or None
     where every row is used: rows that are not used are marked, never squeezed out, so that the grid stays fixed.
     """
 

@@ -14,7 +14,7 @@ from .source import UNIT, ColumnType, Piece, Source, check_names, even_units
 
 
 class Table:
-    """Selected columns in memory, as float64: (rows,) or (rows, q)."""
+    """Selected columns in memory, (rows,) or (rows, q): real numbers of any width and stride."""
 
     name = "data"
     slow = False
@@ -26,16 +26,16 @@ class Table:
         self.units = even_units(rows)
         self.fingerprint: dict[str, Any] = {}
         self.schema = {name: ColumnType("number", None if c.ndim == 1 else c.shape[1]) for name, c in columns.items()}
-        self._columns = dict(columns)
+        self.columns = dict(columns)
 
     def select(self, columns: Sequence[str]) -> Source:
         narrow = copy(self)
         narrow.schema = {name: self.schema[name] for name in check_names(columns, self.schema, (), self.name)}
-        narrow._columns = {name: self._columns[name] for name in narrow.schema}
+        narrow.columns = {name: self.columns[name] for name in narrow.schema}
         return narrow
 
     def read(self, unit: int) -> dict[str, NDArray[np.float64]]:
-        return {name: column[unit * UNIT : (unit + 1) * UNIT] for name, column in self._columns.items()}
+        return {name: column[unit * UNIT : (unit + 1) * UNIT] for name, column in self.columns.items()}
 
     def pieces(self, unit: int) -> Iterator[Piece]:
         yield self.units[unit], self.read(unit)

@@ -28,7 +28,7 @@ ARGUMENTS = ("u", "v", "w")
 #: the arguments by which a function settles down to a finite value as they grow
 SETTLING = {
     "/": (1,), "**": (0, 1), "exp": (0,), "expm1": (0,), "sigmoid": (0,), "softplus": (0,),
-    "tanh": (0,), "atan": (0,), "atan2": (0, 1),
+    "tanh": (0,), "atan": (0,), "atan2": (0, 1), "erf": (0,), "erfc": (0,), "polygamma": (1,),
 }  # fmt: skip
 #: whose partial derivative overflows where its arguments are finite
 OVERFLOWING = frozenset(("*", "/", "**", "exp", "expm1", "sinh", "cosh"))

@@ -89,7 +89,7 @@ class Evaluator:
         """The outputs over some rows: arrays (rows,), or numbers where the row does not matter."""
         values = list(prepared)
         for target, name in self._columns:
-            values[target] = columns[name]
+            values[target] = np.asarray(columns[name], dtype=np.float64)  # widened where it is narrower
         for compute, target, arguments in self._each:
             values[target] = compute(*[values[a] for a in arguments])
         return [values[s] for s in self._output_slots]

@@ -10,8 +10,10 @@ To add a function: add a row here, its SymPy form in `sympy.py`, and the tests f
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -52,6 +54,51 @@ def power(u: Any, v: Any) -> Any:
         if v == 0.5:
             return np.sqrt(u)
     return np.power(u, v)
+
+
+def _special(name: str) -> Compute:
+    """A function of scipy.special, imported when it is first called: `import steepest` stays light."""
+
+    def compute(*arguments: Any) -> Any:
+        from scipy import special
+
+        return getattr(special, name)(*arguments)
+
+    return compute
+
+
+@cache
+def _cotangent(order: int) -> tuple[float, ...]:
+    """P of (d/dx)ⁿ cot x = (-1)ⁿ·P(cot x), lowest coefficient first: all of them ≥ 0, so that nothing cancels."""
+    coefficients = [0, 1]
+    for _ in range(order):
+        slope = [i * c for i, c in enumerate(coefficients)][1:]
+        coefficients = [a + b for a, b in zip([*slope, 0, 0], [0, 0, *slope], strict=True)]
+    return tuple(float(c) for c in coefficients)
+
+
+def polygamma(order: Any, u: Any) -> Any:
+    """The derivative of digamma of an order from 0 on.
+
+    Reflected where u < 0 (Abramowitz & Stegun 6.4.7): SciPy adds up one term for each integer on the way to zero.
+    """
+    from scipy import special
+
+    n = int(order)
+    if n == 0:
+        return special.psi(u)
+    sign = 1.0 if n % 2 else -1.0
+    folded = np.where(u < 0, 1.0 - u, u)
+    value = sign * math.gamma(n + 1.0) * special.zeta(n + 1.0, folded)
+    if np.any(u < 0):
+        with np.errstate(all="ignore"):
+            r = u - np.rint(u)  # exact: no digit of a large u is lost
+            turned = np.copysign(np.tan(np.pi * (0.5 - np.abs(r))), r)  # and none of a cotangent near 0
+            cotangent = np.where(np.abs(r) > 0.25, turned, 1.0 / np.tan(np.pi * r))
+            poles = sign * np.pi ** (n + 1.0) * np.polynomial.polynomial.polyval(cotangent, _cotangent(n))
+        reflected = np.where(u == np.rint(u), sign * np.inf, poles - sign * value)
+        value = np.where(u < 0, reflected, value)
+    return value
 
 
 def _where(c: Any, a: Any, b: Any) -> Any:
@@ -126,6 +173,13 @@ FUNCTIONS: dict[str, Function] = {
     "asinh": _one("1/sqrt(u**2 + 1)", np.arcsinh, _call(r"\mathrm{{arsinh}}")),
     "acosh": _one("1/(sqrt(u - 1)*sqrt(u + 1))", np.arccosh, _call(r"\mathrm{{arcosh}}"), "u >= 1"),
     "atanh": _one("1/((1 - u)*(1 + u))", np.arctanh, _call(r"\mathrm{{artanh}}"), "abs(u) < 1"),
+    # special functions; the last three have poles at 0, -1, -2, ..., which no condition of a formula can say
+    "erf": _one("2/sqrt(pi)*exp(-u**2)", _special("erf"), _call(r"\mathrm{{erf}}")),
+    "erfc": _one("-2/sqrt(pi)*exp(-u**2)", _special("erfc"), _call(r"\mathrm{{erfc}}")),
+    "lgamma": _one("digamma(u)", _special("gammaln"), r"\log\left|\Gamma\left({0}\right)\right|"),
+    "digamma": _one("polygamma(1, u)", _special("psi"), _call(r"\psi")),
+    # the order is a written number: the grammar sees to it, and no path leads there
+    "polygamma": Function(2, ("", "polygamma(u + 1, v)"), polygamma, r"\psi^{{\left({0}\right)}}\left({1}\right)"),
     # pieces; at a kink the derivative is that of the side which is taken
     "abs": _one("sign(u)", np.abs, r"\left|{0}\right|"),
     "sign": _one("0", np.sign, _call(r"\mathrm{{sign}}")),

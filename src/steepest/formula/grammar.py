@@ -27,6 +27,7 @@ from .program import EXACT_LIMIT, Graph
 MAX_LENGTH = 10_000  # characters
 MAX_DEPTH = 100  # nested parentheses, calls, signs, powers
 MAX_EXPONENT = 10_000  # of a written number's power: 1e9999 is no number
+MAX_ORDER = 100  # of polygamma, whose values grow like the factorial
 
 TOKEN = re.compile(
     r"(?P<space>\s+)"
@@ -93,6 +94,7 @@ CALLS = {
     "where": "write where(condition, a, b)",
     "clip": "write clip(x, lower, upper)",
     "atan2": "write atan2(y, x)",
+    "polygamma": "write polygamma(1, x), the order first",
 }
 WORDS = {1: "one argument", 2: "two arguments", 3: "three arguments"}
 
@@ -488,6 +490,8 @@ class _Parser:
                         self.fail("where(condition, a, b) begins with a condition", start, "as in where(x > 0, a, b)")
                 else:
                     self.number_like(arguments[-1], start)
+                if name == "polygamma" and len(arguments) == 1 and self.token.text == ",":
+                    self.order(arguments[0], start)
                 if self.token.text != ",":
                     break
                 self.advance()
@@ -533,6 +537,14 @@ class _Parser:
         if number == 0 and re.search("[1-9]", digits.lower().partition("e")[0]):
             self.fail("this number is too small", token, "the smallest is about 4.9e-324; write 0")
         return number
+
+    def order(self, node: int, start: Token) -> None:
+        """The order of polygamma, by which there is no derivative, is a number and neither column nor parameter."""
+        order = self.graph.value(node)
+        whole = isinstance(order, int) and 0 <= order <= MAX_ORDER
+        if not whole and not self.private:  # the table's own formulas count it up
+            problem = f"the order of polygamma is a written whole number from 0 to {MAX_ORDER}"
+            self.fail(problem, start, CALLS["polygamma"], self.previous)
 
     def number_like(self, node: int, start: Token) -> None:
         if self.graph.is_condition(node):

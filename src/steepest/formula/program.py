@@ -29,7 +29,7 @@ COMMUTATIVE = frozenset(("+", "*", "==", "!=", "and", "or"))
 LEAVES = frozenset(("number", "pi", "name"))
 #: what overflows long before its argument does, and what stays finite whatever its argument
 GROWING = frozenset(("exp", "expm1", "sinh", "cosh"))
-BOUNDED = frozenset(("sin", "cos", "asin", "acos", "atan", "atan2", "tanh", "sigmoid", "sign"))
+BOUNDED = frozenset(("sin", "cos", "asin", "acos", "atan", "atan2", "tanh", "sigmoid", "sign", "erf", "erfc"))
 SMALL_POWER = 3  # a written exponent up to here overflows no sooner than a product of names
 
 

@@ -38,6 +38,7 @@ CALLS = {
     sp.exp: "exp", sp.log: "log", sp.sin: "sin", sp.cos: "cos", sp.tan: "tan", sp.asin: "asin", sp.acos: "acos",
     sp.atan: "atan", sp.atan2: "atan2", sp.sinh: "sinh", sp.cosh: "cosh", sp.tanh: "tanh", sp.asinh: "asinh",
     sp.acosh: "acosh", sp.atanh: "atanh", sp.Abs: "abs", sp.sign: "sign", sp.Min: "min", sp.Max: "max",
+    sp.erf: "erf", sp.erfc: "erfc", sp.loggamma: "lgamma", sp.digamma: "digamma", sp.polygamma: "polygamma",
 }  # fmt: skip
 RECIPROCALS = {sp.sec: "cos", sp.csc: "sin", sp.cot: "tan", sp.sech: "cosh", sp.csch: "sinh", sp.coth: "tanh"}
 RELATIONS = {sp.Eq: "==", sp.Ne: "!=", sp.Lt: "<", sp.Le: "<=", sp.Gt: ">", sp.Ge: ">="}
@@ -229,6 +230,8 @@ def _call(graph: Graph, expression: Expr, parts: list[int]) -> int:
     name = CALLS.get(head) or (expression.func.__name__ if isinstance(expression, AppliedUndef) else "")
     if name in ("min", "max") and parts:
         return _fold(graph, name, parts)
+    if name == "polygamma" and graph.value(parts[0]) == 0:  # what SymPy makes of digamma(x)
+        return graph.apply("digamma", parts[1])
     if name not in FUNCTIONS or FUNCTIONS[name].arity != len(parts):
         raise _unknown(_head(expression))
     return graph.apply(name, *parts)

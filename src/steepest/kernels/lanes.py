@@ -17,6 +17,7 @@ DOUBLE = ir.DoubleType()
 INTEGER = ir.IntType(64)
 VECTOR = ir.VectorType(DOUBLE, WIDTH)
 INTEGERS = ir.VectorType(INTEGER, WIDTH)
+WORDS = ir.VectorType(ir.IntType(32), WIDTH)
 MASK = ir.VectorType(ir.IntType(1), WIDTH)
 
 Value = Any  # an LLVM value: llvmlite has no types for mypy
@@ -40,8 +41,10 @@ class Lanes:
     basic block, so values that must meet again go through `rare` or a phi of the caller's.
     """
 
-    def __init__(self, builder: ir.IRBuilder) -> None:
+    def __init__(self, builder: ir.IRBuilder, permutes: int = 0) -> None:
+        """`permutes` is that of the `Target`: it changes how `choose` is done, never a bit of what it gives."""
         self.builder = builder
+        self.permutes = permutes
 
     # constants ---------------------------------------------------------------------------------------------
     def number(self, value: float) -> Value:
@@ -99,8 +102,10 @@ class Lanes:
         """The nearest integer as a double, ties to even."""
         return self.call("llvm.rint.v8f64", VECTOR, a)
 
-    def polynomial(self, x: Value, coefficients: Sequence[float]) -> Value:
-        """c[0] + c[1]·x + c[2]·x² + ..., by Horner's rule with fma."""
+    def polynomial(self, x: Value, coefficients: Sequence[float], square: Value | None = None) -> Value:
+        """c[0] + c[1]·x + c[2]·x² + ..., by Horner's rule with fma; with x² given, as two chains of half the length."""
+        if square is not None:
+            return self.fma(self.polynomial(square, coefficients[1::2]), x, self.polynomial(square, coefficients[::2]))
         value = self.number(coefficients[-1])
         for c in reversed(coefficients[:-1]):
             value = self.fma(value, x, self.number(c))
@@ -129,26 +134,74 @@ class Lanes:
         """a where the mask holds, else b; the lanes not taken do no harm."""
         return self.builder.select(mask, a, b)
 
+    def choose(self, index: Value, *tables: Sequence[float]) -> list[Value]:
+        """table[index & 7] of tables of eight numbers: by permutations of a register, else by a tree of choices."""
+        if self.permutes == 512:
+            full = [ir.Constant(VECTOR, [ir.Constant(DOUBLE, x) for x in table]) for table in tables]
+            return [self.call("llvm.x86.avx512.permvar.df.512", VECTOR, table, index) for table in full]
+        if self.permutes == 256:
+            return self._choose_by_words(index, tables)
+        shifted = [self.builder.shl(index, self.integer(63 - bit)) for bit in range(3)]
+        ones = [self.builder.icmp_signed("<", bits, self.integer(0)) for bits in shifted]
+        chosen = []
+        for table in tables:
+            values = [self.number(x) for x in table]
+            for one in ones:
+                values = [self.select(one, b, a) for a, b in zip(values[::2], values[1::2], strict=True)]
+            chosen.append(values[0])
+        return chosen
+
+    def _choose_by_words(self, index: Value, tables: Sequence[Sequence[float]]) -> list[Value]:
+        """AVX2 permutes eight words of 32 bits: four lanes at a time, the halves of the numbers apart."""
+        b, unused = self.builder, ir.Constant(WORDS, ir.Undefined)
+
+        def words(values: Sequence[int]) -> Value:
+            word = ir.IntType(32)
+            return ir.Constant(ir.VectorType(word, len(values)), [ir.Constant(word, v) for v in values])
+
+        def pick(halves: Sequence[int], places: Value) -> Value:
+            return self.call("llvm.x86.avx2.permd", WORDS, words(halves), places) if any(halves) else words(halves)
+
+        quarters: list[list[Value]] = []
+        for first in (0, 4):
+            four = b.shuffle_vector(index, ir.Constant(INTEGERS, ir.Undefined), words(range(first, first + 4)))
+            places = b.bitcast(four, WORDS)
+            places = b.shuffle_vector(places, unused, words([0, 0, 2, 2, 4, 4, 6, 6]))
+            quarters.append([])
+            for table in tables:
+                pairs = [struct.unpack("<II", struct.pack("<d", x)) for x in table]
+                low, high = (pick([pair[i] for pair in pairs], places) for i in (0, 1))
+                both = b.shuffle_vector(low, high, words([0, 9, 2, 11, 4, 13, 6, 15]))
+                quarters[-1].append(b.bitcast(both, ir.VectorType(DOUBLE, 4)))
+        return [b.shuffle_vector(low, high, words(range(8))) for low, high in zip(*quarters, strict=True)]
+
     def any(self, mask: Value) -> Value:
         """Whether any lane of a mask holds: a scalar i1."""
         bits = self.builder.bitcast(mask, ir.IntType(8))
         return self.builder.icmp_unsigned("!=", bits, ir.Constant(ir.IntType(8), 0))
 
     def rare(self, mask: Value, usual: Value, unusual: Callable[[], Value]) -> Value:
-        """`usual`, but `unusual()` in the lanes of the mask: code that is jumped over where no lane needs it."""
+        """`usual`, but `unusual()` in the lanes of the mask: code that is jumped over where no lane needs it.
+
+        Both may be tuples of equal length.
+        """
+        if not isinstance(usual, tuple):
+            return self.rare(mask, (usual,), lambda: (unusual(),))[0]
         builder = self.builder
         before = builder.block
         inside, after = builder.append_basic_block("rare"), builder.append_basic_block("usual")
-        builder.cbranch(self.any(mask), inside, after)
+        # the weights keep the rare block, and what is spilt for its sake, out of the loop's straight line
+        builder.cbranch(self.any(mask), inside, after).set_weights([1, 4000])
         builder.position_at_end(inside)
-        mended = self.select(mask, unusual(), usual)
+        mended = [self.select(mask, b, a) for a, b in zip(usual, unusual(), strict=True)]
         inside = builder.block  # `unusual` may have begun blocks of its own
         builder.branch(after)
         builder.position_at_end(after)
-        value = builder.phi(usual.type)
-        value.add_incoming(usual, before)
-        value.add_incoming(mended, inside)
-        return value
+        values = [builder.phi(a.type) for a in usual]
+        for value, a, b in zip(values, usual, mended, strict=True):
+            value.add_incoming(a, before)
+            value.add_incoming(b, inside)
+        return tuple(values)
 
     # bits --------------------------------------------------------------------------------------------------
     def bits(self, a: Value) -> Value:

@@ -22,6 +22,14 @@ class Target:
         """The processor that the environment variable STEEPEST_CPU names (x86-64-v3 is AVX2), else the host."""
         return Target(os.environ.get("STEEPEST_CPU", ""))
 
+    @property
+    def permutes(self) -> int:
+        """The size in bits of the registers in which an instruction picks by index: 512, 256 or 0. `Lanes` wants it."""
+        features = (self.features or {"x86-64-v3": "+avx2", "x86-64-v4": "+avx512f"}.get(self.cpu, "")).split(",")
+        if not self.cpu:
+            features = _host()[1].split(",")
+        return 512 if "+avx512f" in features else 256 if "+avx2" in features else 0
+
 
 class Library:
     """The functions of one compiled module; they live as long as it."""
@@ -35,11 +43,18 @@ class Library:
 
 
 @cache
-def _machine(target: Target) -> Any:
+def _host() -> tuple[str, str]:
+    """LLVM's name and features of this processor."""
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
-    cpu = target.cpu or llvm.get_host_cpu_name()
-    features = target.features if target.cpu else llvm.get_host_cpu_features().flatten()
+    return llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
+
+
+def _machine(target: Target) -> Any:
+    """A new one for each engine, which takes it for its own and frees it: one shared would be freed twice."""
+    cpu, features = _host()
+    if target.cpu:
+        cpu, features = target.cpu, target.features
     return llvm.Target.from_default_triple().create_target_machine(cpu=cpu, features=features, opt=2, jit=True)
 
 

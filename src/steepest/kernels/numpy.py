@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from ..data.source import TILE, Block
+from ..data.source import TILE, Block, cut
 from ..formula.objective import Item, RowSums
 from ..spectrum import every
 from ..types import Array, Total
@@ -84,7 +84,16 @@ class NumpyKernel:
             at += item.width
         return out
 
-    def _first_bad(self, values: list[Array], rows: int, block: Block, start: int) -> int | None:
+    def first_bad(self, theta: Array, block: Block, start: int) -> int:
+        """The first global row of the tile at row `start` of the block whose values are not all finite."""
+        tile = cut(block, start, min(start + TILE, block.rows))
+        with np.errstate(all="ignore"):
+            prepared = self._evaluate.prepare(theta)
+            for _, rows, columns in _live_tiles(tile):
+                return self._first_bad(self._evaluate.rows(prepared, columns), rows, tile, 0)
+        raise AssertionError("a tile has rows")
+
+    def _first_bad(self, values: list[Array], rows: int, block: Block, start: int) -> int:
         """The first global row of a tile whose values are not all finite; the tile's first if only their sum is not."""
         good = np.ones(rows, dtype=bool)
         for value in values:

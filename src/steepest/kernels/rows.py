@@ -11,10 +11,10 @@ from ..data.reader import Reader
 from ..data.source import Block, Source
 from ..data.table import Table
 from ..errors import DataError
-from ..formula.evaluate import Evaluator
 from ..formula.objective import Objective
 from ..types import Array
 from .surface import Surface
+from .values import RowValues
 
 
 def surface_over(objective: Objective, source: Source | None) -> Surface:
@@ -27,11 +27,11 @@ def surface_over(objective: Objective, source: Source | None) -> Surface:
     selected = source.select(objective.columns)
     condition = weight = None
     if objective.condition is not None:
-        condition = _condition(objective, objective.condition)
+        condition = _condition(objective, objective.condition, selected.rows)
     if objective.weight is not None:
-        weight = _row_values(objective, objective.weight)
+        weight = _row_values(objective, objective.weight, selected.rows)
     if weight is not None and objective.sigma is not None:
-        weight = _after_sigma(weight, _row_values(objective, objective.sigma), selected)
+        weight = _after_sigma(weight, _row_values(objective, objective.sigma, selected.rows), selected)
     return Surface(objective, Reader(selected, condition=condition, weight=weight))
 
 
@@ -52,18 +52,12 @@ def _after_sigma(
     return checked
 
 
-def _condition(objective: Objective, node: int) -> Callable[[Block], NDArray[np.bool_]]:
-    values = _row_values(objective, node)
+def _condition(objective: Objective, node: int, count: int) -> Callable[[Block], NDArray[np.bool_]]:
+    values = _row_values(objective, node, count)
     return lambda block: values(block) != 0
 
 
-def _row_values(objective: Objective, node: int) -> Callable[[Block], Array]:
+def _row_values(objective: Objective, node: int, count: int) -> Callable[[Block], Array]:
     """An expression of columns alone for each row of a block, (rows,)."""
-    evaluator = Evaluator(objective.graph, [node], objective.columns, {})
-
-    def values(block: Block) -> Array:
-        with np.errstate(all="ignore"):
-            value = evaluator(np.zeros(0), block.columns)[0]
-        return np.array(np.broadcast_to(value, (block.rows,)), dtype=np.float64)
-
-    return values
+    expression = RowValues(objective.graph, node, objective.columns, {}, count)
+    return lambda block: expression(block.columns, block.rows)

@@ -11,16 +11,17 @@ import numpy as np
 
 from ..blas import one_thread
 from ..data.reader import Reader
-from ..data.source import TILE, Block, cut
+from ..data.source import TILE, UNIT, Block, cut
 from ..errors import FitError
 from ..formula.evaluate import Evaluator
-from ..formula.objective import Objective
+from ..formula.objective import Objective, RowSums
 from ..formula.printing import to_text
 from ..formula.program import LEAVES
 from ..types import Array, Evaluation, Need, Total
-from .numpy import NumpyKernel
+from .kernel import Kernel, described, kernel_for
 
 HUGE = 1e154  # its square overflows
+LONGEST = 1 << 23  # rows of a block: short enough that progress is seen, long enough for all threads
 GRAM_LIMIT = 1e12  # condition of the scaled Gram matrix above which it has too few digits and a QR is made
 
 
@@ -36,7 +37,7 @@ class Surface:
         self.watch: Callable[[int], None] | None = None  # told the rows of every block that was read
         self.rows = 0
         self.weight = 0.0
-        self._kernels: dict[Need, NumpyKernel] = {}
+        self._kernels: dict[Need, Kernel] = {}
         self._block: Block | None = None
 
     # passes ------------------------------------------------------------------------------------------------
@@ -68,7 +69,7 @@ class Surface:
             Need.GRADIENT, scaled, theta, penalty_share=share if objective.reduce == "sum" else 1.0
         )
 
-    def _total(self, kernel: NumpyKernel, theta: Array) -> Total:
+    def _total(self, kernel: Kernel, theta: Array) -> Total:
         """One pass: the sums of a kernel over all rows, tile after tile."""
         total: Total | None = None
         for block in self._blocks():
@@ -77,16 +78,21 @@ class Surface:
         return total
 
     def _blocks(self) -> Iterator[Block]:
-        for block in self.reader.full():
+        for block in self.reader.full(LONGEST):
             if self._block is None:
-                self._block = block
+                self._block = cut(block, 0, min(block.rows, UNIT))
             if self.watch is not None:
                 self.watch(block.rows)
             yield block
 
-    def _kernel(self, need: Need) -> NumpyKernel:
+    @property
+    def kernel(self) -> str:
+        """Which kernel sums loss and gradient, and why."""
+        return described(self.objective.rows(Need.GRADIENT), self.reader.rows)
+
+    def _kernel(self, need: Need) -> Kernel:
         if need not in self._kernels:
-            self._kernels[need] = NumpyKernel(self.objective.rows(need))
+            self._kernels[need] = kernel_for(self.objective.rows(need), self.reader.rows)
         return self._kernels[need]
 
     # curvature ---------------------------------------------------------------------------------------------
@@ -129,12 +135,14 @@ class Surface:
     @cached_property
     def signal(self) -> float:
         """Σ w·y² over the rows, y the left side."""
-        theta = np.ones(self.objective.layout.size)
-        return float(self._total(NumpyKernel(self.objective.signal_rows), theta).values[0])
+        return self._sum_of(self.objective.signal_rows, np.ones(self.objective.layout.size))
 
     def residual_squares(self, theta: Array) -> float:
         """Σ w·r² at theta, whatever the loss."""
-        return float(self._total(NumpyKernel(self.objective.residual_rows), theta).values[0])
+        return self._sum_of(self.objective.residual_rows, theta)
+
+    def _sum_of(self, rows: RowSums, theta: Array) -> float:
+        return float(self._total(kernel_for(rows, self.reader.rows), theta).values[0])
 
     def largest_row_curvature(self, theta: Array) -> float:
         """max over rows of w·‖∂prediction‖²: the curvature of the steepest row of a residual loss."""

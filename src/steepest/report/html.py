@@ -44,6 +44,7 @@ def explanation_html(
     quadratic: bool,
     rates: Sequence[str],
     program: Sequence[str],
+    kernel: str = "",
 ) -> str:
     """Roles, partial derivatives as LaTeX and formula text, structure, rates, the program."""
     by_role = {role: [n for n, r in roles.items() if r == role] for role in dict.fromkeys(roles.values())}
@@ -62,7 +63,7 @@ def explanation_html(
         f"<div>{_code(formula)}</div>",
         _small(facts),
         _table(["by", f"derivative of {of}", "as formula"], rows, "lll", len(partials)),
-        _small([structure, *rates]),
+        _small([structure, *rates, *([f"kernel: {kernel}"] if kernel else [])]),
         f'<details><summary>program</summary><pre style="margin:2px 10px">{lines}</pre></details>',
     )
 

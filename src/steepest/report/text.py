@@ -74,6 +74,7 @@ def explanation_text(
     quadratic: bool,
     rates: Sequence[str],
     program: Sequence[str],
+    kernel: str = "",
 ) -> str:
     """Roles, partial derivatives as formula text and LaTeX, structure, rates, the program."""
     lines = [formula, "", "roles"]
@@ -91,6 +92,8 @@ def explanation_text(
         lines.append("  no quadratic: the Hessian depends on the parameters")
     lines += [f"  {line}" for line in rates]
     lines += ["", "program", *(f"  {line}" for line in program)]
+    if kernel:
+        lines += ["", "kernel", f"  {kernel}"]
     return "\n".join(lines)
 
 

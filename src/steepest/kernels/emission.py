@@ -1,0 +1,430 @@
+"""Row expressions -> instructions, for eight rows at a time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from llvmlite import ir
+
+from ..formula.objective import Layout
+from ..formula.program import LEAVES, Graph
+from ..types import Array
+from .lanes import DOUBLE, INTEGER, INTEGERS, MASK, VECTOR, WIDTH, Lanes, Value
+from .power import power, power_and_log
+from .trigonometry import sincos
+from .vectormath import EMITTERS
+
+UNROLLED = 16  # columns of a matrix up to here are values of their own; more are looped over
+
+BYTE, FLAG = ir.IntType(8), ir.IntType(1)
+POINTER = ir.PointerType()
+BYTES = ir.VectorType(BYTE, WIDTH)
+
+#: the words of a frame, before a pointer and two strides (bytes: between rows, between columns) for each column
+THETA, OUT, ROWS, LIVE, LIVE_STRIDE, COUNTER, FIRST, TILES, CHUNK, COLUMNS = range(10)
+
+#: what a column may hold: its LLVM type, and how it becomes a double
+NUMBERS: dict[str, tuple[ir.Type, str]] = {
+    "f8": (DOUBLE, ""), "f4": (ir.FloatType(), "fpext"),
+    "i8": (ir.IntType(64), "sitofp"), "i4": (ir.IntType(32), "sitofp"), "i2": (ir.IntType(16), "sitofp"),
+    "i1": (BYTE, "sitofp"), "u8": (ir.IntType(64), "uitofp"), "u4": (ir.IntType(32), "uitofp"),
+    "u2": (ir.IntType(16), "uitofp"), "u1": (BYTE, "uitofp"), "b1": (BYTE, "uitofp"),
+}  # fmt: skip
+CONDITIONS = frozenset(("and", "or", "not"))
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How a column lies in memory: its numbers, its width (None: one a row), and what is contiguous in it."""
+
+    number: str
+    width: int | None
+    along_rows: bool  # the next row is the next number
+    along_columns: bool = False  # the next column is the next number
+
+    @staticmethod
+    def of(column: Array) -> Kind:
+        """The kind of an array (rows,) or (rows, q)."""
+        size = column.itemsize
+        width = None if column.ndim == 1 else column.shape[1]
+        return Kind(column.dtype.str[1:], width, column.strides[0] == size, column.strides[-1] == size)
+
+
+def without_native_form(graph: Graph, nodes: Sequence[int]) -> list[str]:
+    """The functions that have no emitter."""
+    used = {graph.nodes[n][0] for n in graph.reachable(nodes)}
+    return sorted(used - LEAVES - EMITTERS.keys() - {"@", "stack"})
+
+
+def repeat(builder: ir.IRBuilder, start: Value, stop: Value, step: int, carried: Sequence[Value],
+           body: Callable[[Value, list[Value]], Sequence[Value]]) -> list[Value]:  # fmt: skip
+    """`for i in range(start, stop, step): carried = body(i, carried)`; what is carried at the end."""
+    before = builder.block
+    head, inside, after = (builder.append_basic_block(name) for name in ("head", "body", "after"))
+    builder.branch(head)
+    builder.position_at_end(head)
+    i = builder.phi(INTEGER)
+    held = [builder.phi(value.type) for value in carried]
+    builder.cbranch(builder.icmp_signed("<", i, stop), inside, after)
+    builder.position_at_end(inside)
+    new = body(i, list(held))
+    following = builder.add(i, ir.Constant(INTEGER, step))
+    end = builder.block
+    builder.branch(head)
+    for phi, first, last in zip([i, *held], [start, *carried], [following, *new], strict=True):
+        phi.add_incoming(first, before)
+        phi.add_incoming(last, end)
+    builder.position_at_end(after)
+    return held
+
+
+def integer(value: int) -> Value:
+    """A 64-bit constant."""
+    return ir.Constant(INTEGER, value)
+
+
+class Memory:
+    """Addresses."""
+
+    def __init__(self, builder: ir.IRBuilder) -> None:
+        self.builder = builder
+
+    def word(self, frame: Value, place: int, typ: ir.Type = INTEGER) -> Value:
+        return self.builder.load(self.builder.gep(frame, [integer(place)], source_etype=INTEGER), typ=typ, align=8)
+
+    def at(self, base: Value, index: Value, typ: ir.Type = DOUBLE) -> Value:
+        return self.builder.gep(base, [index], source_etype=typ)
+
+    def load(self, base: Value, index: Value) -> Value:
+        """Eight doubles from an index on."""
+        return self.builder.load(self.at(base, index), typ=VECTOR, align=8)
+
+    def store(self, value: Value, base: Value, index: Value) -> None:
+        self.builder.store(value, self.at(base, index), align=8)
+
+
+Packed = tuple[Value, int]
+"""Where the columns of a matrix stand at eight rows: the first one's address, and doubles from one to the next."""
+
+
+# one group of eight rows -----------------------------------------------------------------------------------
+class Matrix:
+    """The columns of a matrix at eight rows: values of their own, or packed in the cache, column after column."""
+
+    def __init__(self, width: int, values: Sequence[Value] | None, packed: Packed | None, memory: Memory) -> None:
+        self.width, self.values, self._packed, self._memory = width, values, packed, memory
+
+    def column(self, j: int | Value) -> Value:
+        """Column j; only a packed one may be named at run time."""
+        if self.values is not None:
+            return self.values[j]
+        assert self._packed is not None
+        base, leading = self._packed
+        at = integer(j * leading) if isinstance(j, int) else self._memory.builder.mul(j, integer(leading))
+        return self._memory.load(base, at)
+
+
+class Rows:
+    """Emits row expressions for eight rows at a time.
+
+    What does not depend on the row is computed once, where this is made; `group` evaluates the rest.
+    """
+
+    def __init__(self, lanes: Lanes, graph: Graph, outputs: Sequence[int], layout: Layout,
+                 columns: Sequence[str], kinds: Mapping[str, Kind], frame: Value) -> None:  # fmt: skip
+        self.lanes, self.graph, self.kinds = lanes, graph, kinds
+        self.builder, self.memory = lanes.builder, Memory(lanes.builder)
+        self._layout = layout
+        memory, builder = self.memory, self.builder
+        self.theta = memory.word(frame, THETA, POINTER)
+        self.rows = memory.word(frame, ROWS)
+        self.live, self.live_stride = memory.word(frame, LIVE, POINTER), memory.word(frame, LIVE_STRIDE)
+        self.pointers, self.strides = {}, {}
+        for k, name in enumerate(columns):
+            self.pointers[name] = memory.word(frame, COLUMNS + 3 * k, POINTER)
+            self.strides[name] = [memory.word(frame, COLUMNS + 3 * k + s) for s in (1, 2)]
+        self._nodes = graph.reachable(outputs)
+        self._rowwise: set[int] = set()
+        for node in self._nodes:
+            op, *args = graph.nodes[node]
+            column = op == "name" and args[0] in self.pointers and args[0] not in layout.places
+            if column or op == "stack" or any(a in self._rowwise for a in graph.arguments(node)):
+                self._rowwise.add(node)
+        self._fused = self._products_in_sums(outputs)
+        self._twins = self._sines_and_cosines()
+        self._logs = self._powers_and_logs()
+        self._packed: dict[int, Packed] = {}
+        for node in self._nodes:
+            width = self._loaded_width(node)
+            if width is not None and width > UNROLLED:
+                self._packed[node] = builder.alloca(VECTOR, size=width), WIDTH
+        self._uniform: dict[int, Value] = {}
+        for node in self._nodes:
+            if node not in self._rowwise and not self._is_vector(node):
+                self._uniform[node] = self._value(node, self._uniform)
+
+    def _products_in_sums(self, outputs: Sequence[int]) -> dict[int, int]:
+        """The sum (or difference) of each product that nothing else uses: both are one fma."""
+        users: dict[int, list[int]] = {}
+        for node in self._nodes:
+            for argument in self.graph.arguments(node):
+                users.setdefault(argument, []).append(node)
+        taken: dict[int, int] = {}
+        for node in self._nodes:
+            if self.graph.nodes[node][0] == "*" and node in self._rowwise and node not in outputs:
+                by = users[node]
+                if len(by) == 1 and self.graph.nodes[by[0]][0] in ("+", "-") and by[0] not in taken.values():
+                    taken[node] = by[0]
+        return taken
+
+    def _sines_and_cosines(self) -> dict[int, int]:
+        """The cosine of each sine, and the reverse, where both are wanted: together little more than one."""
+        place = {self.graph.nodes[n]: n for n in self._nodes if self.graph.nodes[n][0] in ("sin", "cos")}
+        return {
+            n: place[twin] for (op, a), n in place.items() if (twin := ("cos" if op == "sin" else "sin", a)) in place
+        }
+
+    def _powers_and_logs(self) -> dict[int, int]:
+        """The log of the base of each power whose exponent is not a number."""
+        place = {self.graph.nodes[n]: n for n in self._nodes if self.graph.nodes[n][0] == "log"}
+        powers = [n for n in self._nodes if self.graph.nodes[n][0] == "**"]
+        pairs = {n: place.get(("log", self.graph.nodes[n][1])) for n in powers}
+        return {n: log for n, log in pairs.items() if log is not None and n < log and not self._is_known(n)}
+
+    def _is_known(self, power: int) -> bool:
+        return self.graph.is_number(self.graph.nodes[power][2])
+
+    def _is_vector(self, node: int) -> bool:
+        op, *args = self.graph.nodes[node]
+        return op == "name" and isinstance(self._layout.places.get(args[0]), slice)
+
+    def _loaded_width(self, node: int) -> int | None:
+        """The width of a matrix column."""
+        op, *args = self.graph.nodes[node]
+        return self.kinds[args[0]].width if op == "name" and node in self._rowwise else None
+
+    def mask(self, i: Value, stop: Value) -> Value:
+        """The rows from i on that are live and before the end."""
+        builder, lanes = self.builder, self.lanes
+        count = builder.sub(stop, i)
+        lane = ir.Constant(INTEGERS, [ir.Constant(INTEGER, k) for k in range(WIDTH)])
+        one = builder.insert_element(ir.Constant(INTEGERS, ir.Undefined), count, ir.Constant(ir.IntType(32), 0))
+        zeros = ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), None)
+        left = builder.shuffle_vector(one, ir.Constant(INTEGERS, ir.Undefined), zeros)
+        flags = self.memory.at(self.live, builder.mul(i, self.live_stride), BYTE)
+        alive = builder.icmp_unsigned("!=", builder.load(flags, typ=BYTES, align=1), ir.Constant(BYTES, None))
+        return lanes.both(builder.icmp_signed("<", lane, left), alive)
+
+    def group(self, i: Value, mask: Value | None, places: Mapping[int, Packed] | None = None) -> dict[int, Any]:
+        """The value of every node at the rows from i on: a vector, a mask, or a Matrix.
+
+        `places`: where to put wide matrices that whoever calls wants to find there.
+        """
+        self._packed.update(places or {})
+        values: dict[int, Any] = dict(self._uniform)
+        for node in self._nodes:
+            if node in self._rowwise and node not in values:
+                op, *args = self.graph.nodes[node]
+                if op == "name":
+                    values[node] = self._load(args[0], node, i, mask)
+                elif op == "stack":
+                    values[node] = Matrix(len(args), [self.number(values[a]) for a in args], None, self.memory)
+                elif op == "@":
+                    values[node] = self._dot(values[args[0]], self.graph.nodes[args[1]][1])
+                elif node not in self._fused:
+                    values[node] = self._value(node, values)
+        return values
+
+    def number(self, value: Value) -> Value:
+        """A mask as the numbers 1 and 0."""
+        return self.lanes.select(value, self.lanes.number(1.0), self.lanes.number(0.0)) if value.type == MASK else value
+
+    def truth(self, value: Value) -> Value:
+        """A number as the mask of what is not zero."""
+        return value if value.type == MASK else self.lanes.compare("!=", value, self.lanes.number(0.0))
+
+    def _value(self, node: int, values: dict[int, Any]) -> Value:
+        lanes, graph = self.lanes, self.graph
+        op, *args = graph.nodes[node]
+        if op == "number":
+            return lanes.number(float(args[0]))
+        if op == "pi":
+            return lanes.number(math.pi)
+        if op == "name":
+            place = self._layout.slices[args[0]].start
+            return lanes.splat(self.builder.load(self.memory.at(self.theta, integer(place)), typ=DOUBLE, align=8))
+
+        for place, argument in enumerate(args):
+            if self._fused.get(argument) == node:
+                product = [values[a] for a in graph.arguments(argument)]
+                return self._fuse(op, [values.get(a) for a in args], place, product)
+        given = [values[a] for a in args]
+        if op in CONDITIONS:
+            given = [self.truth(v) for v in given]
+        elif op == "where":
+            given = [self.truth(given[0]), *map(self.number, given[1:])]
+        else:
+            given = [self.number(v) for v in given]
+        if node in self._twins:
+            both = sincos(lanes, *given)
+            values[self._twins[node]] = both[op == "sin"]
+            return both[op == "cos"]
+        if node in self._logs:
+            value, values[self._logs[node]] = power_and_log(lanes, *given)
+            return value
+        if op == "**":
+            exponent = graph.value(args[1])
+            return power(lanes, given[0], given[1], None if exponent is None else float(exponent))
+        return EMITTERS[op](lanes, *given)
+
+    def _fuse(self, op: str, given: Sequence[Value], place: int, product: Sequence[Value]) -> Value:
+        """A product plus or minus something, in one rounding."""
+        left, right = map(self.number, product)
+        other = self.number(given[1 - place])
+        if op == "-":
+            left, other = (left, self.lanes.neg(other)) if place == 0 else (self.lanes.neg(left), other)
+        return self.lanes.fma(left, right, other)
+
+    # loads -------------------------------------------------------------------------------------------------
+    def _load(self, name: str, node: int, i: Value, mask: Value | None) -> Any:
+        kind = self.kinds[name]
+        if kind.width is None:
+            return self._vector(name, i, mask, integer(0))
+        if kind.width > UNROLLED:
+            self._pack(name, kind.width, self._packed[node], i, mask)
+            return Matrix(kind.width, None, self._packed[node], self.memory)
+        if kind.number == "f8" and kind.along_columns and kind.width > 1 and not kind.along_rows:
+            values = self._transposed(name, kind.width, i, mask)
+        else:
+            values = [self._vector(name, i, mask, integer(j)) for j in range(kind.width)]
+        return Matrix(kind.width, values, None, self.memory)
+
+    def _vector(self, name: str, i: Value, mask: Value | None, j: Value) -> Value:
+        """Column j of eight rows, widened."""
+        builder, kind = self.builder, self.kinds[name]
+        typ, widen = NUMBERS[kind.number]
+        size = int(kind.number[1:])
+        eight = ir.VectorType(typ, WIDTH)
+        row_stride, column_stride = self.strides[name]
+        base = self.pointers[name]
+        if kind.width is not None:
+            base = self.memory.at(base, builder.mul(j, column_stride), BYTE)
+        if kind.along_rows:
+            where = self.memory.at(base, i, typ)
+            if mask is None:
+                value = builder.load(where, typ=eight, align=size)
+            else:
+                intrinsic = f"llvm.masked.load.v8{'f' if kind.number[0] == 'f' else 'i'}{8 * size}.p0"
+                align = ir.Constant(ir.IntType(32), size)
+                value = self.lanes.call(intrinsic, eight, where, align, mask, ir.Constant(eight, None))
+        else:
+            value = ir.Constant(eight, ir.Undefined)
+            for k, row in enumerate(self._eight_rows(i, mask)):
+                where = self.memory.at(base, builder.mul(row, row_stride), BYTE)
+                one = builder.load(where, typ=typ, align=size)
+                value = builder.insert_element(value, one, ir.Constant(ir.IntType(32), k))
+        return getattr(builder, widen)(value, VECTOR) if widen else value
+
+    def _eight_rows(self, i: Value, mask: Value | None) -> Iterator[Value]:
+        """The numbers of eight rows; beyond the end the last row again."""
+        for k in range(WIDTH):
+            row = self.builder.add(i, integer(k))
+            if mask is not None:
+                last = self.builder.sub(self.rows, integer(1))
+                row = self.builder.select(self.builder.icmp_signed("<", row, last), row, last)
+            yield row
+
+    def _transposed(
+        self, name: str, width: int, i: Value, mask: Value | None, first: Value | None = None
+    ) -> list[Value]:
+        """Columns of a row-major matrix at eight rows: eight rows loaded, eight by eight numbers turned over.
+
+        `first`: the first of eight columns at run time; else all `width` columns.
+        """
+        builder = self.builder
+        starts = [self.memory.at(self.pointers[name], builder.mul(row, self.strides[name][0]), BYTE)
+                  for row in self._eight_rows(i, mask)]  # fmt: skip
+        if first is not None:
+            return self._turn([self.memory.load(start, first) for start in starts])
+        if width < WIDTH:
+            within = ir.Constant(MASK, [ir.Constant(FLAG, int(k < width)) for k in range(WIDTH)])
+            zero, align = ir.Constant(VECTOR, None), ir.Constant(ir.IntType(32), 8)
+            loaded = [self.lanes.call("llvm.masked.load.v8f64.p0", VECTOR, s, align, within, zero) for s in starts]
+            return self._turn(loaded)[:width]
+        columns: list[Value] = []
+        while len(columns) < width:  # the last eight may overlap the ones before
+            at = min(len(columns), width - WIDTH)
+            turned = self._turn([self.memory.load(start, integer(at)) for start in starts])
+            columns += turned[len(columns) - at :]
+        return columns
+
+    def _turn(self, rows: list[Value]) -> list[Value]:
+        """The transpose of eight vectors, in three rounds of exchanging halves."""
+        number = ir.IntType(32)
+        for distance in (1, 2, 4):
+            turned = list(rows)
+            for k in range(WIDTH):
+                if not k & distance:
+                    a, b = rows[k], rows[k + distance]
+                    low = [l if not l & distance else WIDTH + l - distance for l in range(WIDTH)]
+                    high = [l + distance if not l & distance else WIDTH + l for l in range(WIDTH)]
+                    for place, mask in ((k, low), (k + distance, high)):
+                        chosen = ir.Constant(ir.VectorType(number, WIDTH), [ir.Constant(number, m) for m in mask])
+                        turned[place] = self.builder.shuffle_vector(a, b, chosen)
+            rows = turned
+        return rows
+
+    def _pack(self, name: str, width: int, packed: Packed, i: Value, mask: Value | None) -> None:
+        """Put the columns of a wide matrix at eight rows into the cache, 0 where a row is dead."""
+        builder, kind = self.builder, self.kinds[name]
+
+        def put(j: Value, value: Value) -> None:
+            if mask is not None:
+                value = self.lanes.select(mask, value, self.lanes.number(0.0))
+            self.memory.store(value, packed[0], builder.mul(j, integer(packed[1])))
+
+        if kind.number == "f8" and kind.along_columns and not kind.along_rows:
+
+            def eight(j: Value, _: list[Value]) -> Sequence[Value]:
+                last = integer(width - WIDTH)
+                at = builder.select(builder.icmp_signed("<", j, last), j, last)
+                for k, value in enumerate(self._transposed(name, width, i, mask, at)):
+                    put(builder.add(at, integer(k)), value)
+                return ()
+
+            repeat(builder, integer(0), integer(width), WIDTH, [], eight)
+        else:
+
+            def single(j: Value, _: list[Value]) -> Sequence[Value]:
+                put(j, self._vector(name, i, mask, j))
+                return ()
+
+            repeat(builder, integer(0), integer(width), 1, [], single)
+
+    def _dot(self, matrix: Matrix, name: str) -> Value:
+        """matrix @ vector of parameters."""
+        start = self._layout.slices[name].start
+        if matrix.values is not None:
+            total = self.lanes.mul(matrix.values[0], self._element(integer(start)))
+            for j in range(1, matrix.width):
+                total = self.lanes.fma(matrix.values[j], self._element(integer(start + j)), total)
+            return total
+
+        def step(j: Value, sums: list[Value]) -> Sequence[Value]:
+            places = [self.builder.add(j, integer(k)) for k in range(len(sums))]
+            elements = [self._element(self.builder.add(place, integer(start))) for place in places]
+            return [self.lanes.fma(matrix.column(place), element, total)
+                    for place, element, total in zip(places, elements, sums, strict=True)]  # fmt: skip
+
+        # four sums, which do not wait for one another
+        whole, zero = matrix.width // 4 * 4, self.lanes.number(0.0)
+        sums = repeat(self.builder, integer(0), integer(whole), 4, [zero] * 4, step)
+        for j in range(whole, matrix.width):
+            sums[j - whole] = self.lanes.fma(matrix.column(j), self._element(integer(start + j)), sums[j - whole])
+        return self.lanes.add(self.lanes.add(sums[0], sums[1]), self.lanes.add(sums[2], sums[3]))
+
+    def _element(self, place: Value) -> Value:
+        return self.lanes.splat(self.builder.load(self.memory.at(self.theta, place), typ=DOUBLE, align=8))

@@ -1,0 +1,56 @@
+"""Which kernel sums: machine code, or NumPy where that is quicker or the functions are rare."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from ..data.source import Block
+from ..formula.objective import RowSums
+from ..formula.program import Graph
+from ..types import Array, Total
+from .numpy import NumpyKernel
+
+WORTH = 1 << 17  # rows × operations from which on machine code is worth its compilation
+
+
+class Kernel(Protocol):
+    """(theta, block) -> Total."""
+
+    def total(self, theta: Array, block: Block, before: Total | None = None) -> Total:
+        """Sums over a block, added to `before` tile after tile."""
+
+    def column_tiles(self, theta: Array, block: Block) -> Iterator[Array]:
+        """The columns of each tile's live rows side by side, (rows, width): what a QR factors."""
+
+
+def kernel_for(rows: RowSums, count: int) -> Kernel:
+    """The kernel of passes over so many rows: decided by the rows and the program, never by a clock."""
+    native = bool(rows.columns_used) and is_native(rows.graph, rows.outputs, count)
+    if not native:
+        return NumpyKernel(rows)
+    from .native import NativeKernel
+
+    return NativeKernel(rows)
+
+
+def is_native(graph: Graph, outputs: Sequence[int], count: int) -> bool:
+    """Whether machine code runs over `count` rows: it is worth its compilation, and knows every function."""
+    if count * len(graph.nodes) < WORTH or count * len(graph.reachable(outputs)) < WORTH:  # the first needs no walk
+        return False
+    from .emission import without_native_form
+
+    return not without_native_form(graph, outputs)
+
+
+def described(rows: RowSums, count: int) -> str:
+    """Which kernel runs, and why, in words."""
+    from .emission import without_native_form
+
+    rare = without_native_form(rows.graph, rows.outputs)
+    if rare:
+        return f"NumPy, tile by tile: {', '.join(rare)} has no form in machine code"
+    if is_native(rows.graph, rows.outputs, count):
+        return "machine code: one loop over the rows, eight at a time"
+    needed = -(-WORTH // len(rows.graph.reachable(rows.outputs)))
+    return f"NumPy, tile by tile: {count:,} row{'s' * (count != 1)}; machine code from {needed:,} rows on"

@@ -1,0 +1,93 @@
+"""The native kernel: sums over rows in machine code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from threading import get_ident
+
+import numpy as np
+
+from ..data.source import TILE, Block
+from ..formula.objective import RowSums
+from ..types import Array, Total
+from .emission import Kind
+from .loops import Shape, sums_loop
+from .numpy import NumpyKernel
+from .running import Loop, Pass, compiled, fold
+
+HELD = 1 << 18  # numbers: sums of tiles that are held before they are added up
+
+
+class NativeKernel:
+    """(theta, block) -> Total, in machine code; the same bits for any number of threads."""
+
+    def __init__(self, rows: RowSums) -> None:
+        self.rows = rows
+        self._shape = Shape(rows)
+        self._loops: dict[tuple[Kind, ...], Loop] = {}
+        self._last: tuple[int, Block, Pass] | None = None
+
+    @cached_property
+    def reference(self) -> NumpyKernel:
+        """The reference kernel of the same sums."""
+        return NumpyKernel(self.rows)
+
+    def total(self, theta: Array, block: Block, before: Total | None = None) -> Total:
+        """Sums over a block, added to `before` tile after tile."""
+        shape = self._shape
+        used = block.rows if block.live is None else int(np.count_nonzero(block.live))
+        total, bad, first = np.zeros(shape.size), None, 0
+        if before is not None:
+            total[shape.places], bad, used = before.values, before.bad, used + before.rows
+            if shape.weight_place is not None:
+                total[shape.weight_place] = before.weight
+        for tiles in self._pass(block)(theta):
+            fold(total, tiles)
+            if bad is None and not np.isfinite(total).all():
+                bad = self._first_bad(theta, block, first, tiles)
+            first += len(tiles) * TILE
+        weight = float(used) if shape.weight_place is None else float(total[shape.weight_place])
+        return Total(used, weight, bad, total[shape.places])
+
+    def column_tiles(self, theta: Array, block: Block) -> Iterator[Array]:
+        """The columns of each tile's live rows side by side, (rows, width): what a QR factors."""
+        return self.reference.column_tiles(theta, block)
+
+    def _first_bad(self, theta: Array, block: Block, first: int, tiles: Array) -> int:
+        """The first row that is not finite, looked for in its tile; the first tile's where only the sum is not."""
+        fine = np.isfinite(tiles).all(axis=1)
+        tile = 0 if fine.all() else int(np.argmin(fine))
+        return self.reference.first_bad(theta, block, first + tile * TILE)
+
+    def _pass(self, block: Block) -> Pass:
+        """The machine code bound to a block; kept for the next call, which is most often about the same rows."""
+        thread, last = get_ident(), self._last
+        if last is not None and last[0] == thread and last[1] is block:
+            return last[2]
+        columns = [block.columns[name] for name in self.rows.columns_used]
+        held = max(1, min(HELD // self._shape.size, -(-block.rows // TILE)))
+        bound = Pass(self._loop(columns), columns, block.rows, block.live, self.rows.layout.size,
+                     np.empty((held, self._shape.size)), self._operations)  # fmt: skip
+        self._last = thread, block, bound
+        return bound
+
+    @cached_property
+    def _operations(self) -> int:
+        return len(self.rows.graph.reachable(self.rows.outputs)) + self._shape.products
+
+    def _loop(self, columns: Sequence[Array]) -> Loop:
+        """The machine code for columns that lie in memory like these."""
+        kinds = tuple(map(Kind.of, columns))
+        if kinds not in self._loops:
+            rows, named = self.rows, dict(zip(self.rows.columns_used, kinds, strict=True))
+            index = {node: i for i, node in enumerate(rows.outputs)}
+            parts = (*rows.sums, *rows.columns, *(side for pair in rows.crosses for side in pair))
+            items = tuple(
+                (item.width, *((index[n], None if m is None else index[m]) for n, m in item.terms)) for item in parts
+            )
+            apart = (items, len(rows.sums), len(rows.columns), rows.weight is None, rows.layout,
+                     rows.columns_used, kinds)  # fmt: skip
+            self._loops[kinds] = compiled(rows.graph, rows.outputs, apart,
+                                          lambda: Loop(sums_loop(rows, named), self._shape.scratch))  # fmt: skip
+        return self._loops[kinds]

@@ -1,0 +1,153 @@
+"""Machine code at work: compiled once for each program, run over tiles by as many threads as the rows are worth."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from ..data.source import TILE
+from ..formula.program import Graph
+from ..types import Array
+from .emission import COUNTER, TILES
+from .lanes import WIDTH
+from .loops import fold_loop
+from .machine import Library, Target, build
+
+KEPT = 256  # compiled programs that are kept
+SHARED = 1 << 23  # rows × operations from which on a pass is worth handing to threads
+GRAB = 16  # tiles that a thread takes at once
+
+
+def threads() -> int:
+    """Threads of a pass: STEEPEST_THREADS, else the processors that this process may use."""
+    given = os.environ.get("STEEPEST_THREADS", "")
+    if given.isdigit():
+        return max(1, int(given))
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class Loop:
+    """A loop over tiles in machine code, for columns that lie in memory in one way."""
+
+    def __init__(self, text: str, scratch: int = 0) -> None:
+        self._library = build(text, Target.chosen())
+        self.run = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(self._library.address("run"))
+        self.scratch = scratch + WIDTH  # doubles that a thread works in
+
+
+class Pass:
+    """A loop bound to the rows of a block, with all that a call needs in place; for one thread at a time.
+
+    `live`: a bool array (rows,), or None; `parameters`: how many; `out`: where the loop writes, a line for each of
+    `len(out)` tiles or, where `whole`, the values of all rows; `operations` of a row decide on the threads.
+    """
+
+    def __init__(self, loop: Loop, columns: Sequence[Any], rows: int, live: Any, parameters: int, out: Array,
+                 operations: int, *, whole: bool = False) -> None:  # fmt: skip
+        self._loop, self._tiles, self._whole = loop, -(-rows // TILE), whole
+        self._theta, self._out = np.empty(parameters), out
+        share = min(threads(), self._tiles) if rows * operations >= SHARED else 1
+        flags = np.ones(WIDTH, np.bool_) if live is None else np.append(live, np.zeros(WIDTH, np.bool_))
+        words = [_address(self._theta), _address(out), rows, _address(flags), int(live is not None), 0, 0, 0,
+                 max(1, min(GRAB, self._tiles // (4 * share)))]  # fmt: skip
+        for column in columns:
+            words += (_address(column), column.strides[0], column.strides[-1])
+        self._frame = np.array(words, dtype=np.int64)
+        scratch = [np.empty(loop.scratch) for _ in range(share)]
+        self._arguments = [(_address(self._frame), _address(s)) for s in scratch]
+        self._kept = (columns, flags, scratch)  # addresses do not keep what stands there
+
+    def __call__(self, theta: Array) -> Iterator[Array]:
+        """The lines of all tiles, in order, as many at a time as `out` holds."""
+        self._theta[:] = theta
+        most = self._tiles if self._whole else len(self._out)
+        for first in range(0, self._tiles, most):
+            end = min(first + most, self._tiles)
+            self._frame[COUNTER : TILES + 1] = first, first, end
+            if len(self._arguments) == 1:
+                self._loop.run(*self._arguments[0])
+            else:
+                _POOL.run(lambda k: self._loop.run(*self._arguments[k]), len(self._arguments))
+            yield self._out if self._whole else self._out[: end - first]
+
+
+def _address(array: Any) -> int:
+    return int(array.__array_interface__["data"][0])
+
+
+class _Pool:
+    """Threads beside the calling one; made again after a fork, which takes none of them along."""
+
+    def __init__(self) -> None:
+        self._lock, self._made_for = threading.Lock(), (0, 0)
+
+    def run(self, task: Callable[[int], None], number: int) -> None:
+        """`task(k)` for k < number at once."""
+        with self._lock:
+            if self._made_for[0] != os.getpid() or self._made_for[1] < number:
+                self._made_for = os.getpid(), number
+                self._executor = ThreadPoolExecutor(number - 1, "steepest")
+            others = [self._executor.submit(task, k) for k in range(1, number)]
+        try:
+            task(0)
+        finally:  # nobody leaves while others still write into the sums
+            for other in others:
+                other.result()
+
+
+_POOL = _Pool()
+
+
+class _Cache:
+    """What was compiled last; safe among threads."""
+
+    def __init__(self) -> None:
+        self._lock, self._held = threading.Lock(), OrderedDict[Any, Loop]()
+
+    def get(self, key: Any, make: Callable[[], Loop]) -> Loop:
+        with self._lock:
+            if key not in self._held:
+                self._held[key] = make()
+                if len(self._held) > KEPT:
+                    self._held.popitem(last=False)
+            self._held.move_to_end(key)
+            return self._held[key]
+
+
+_COMPILED = _Cache()
+
+
+def compiled(graph: Graph, outputs: Sequence[int], apart: Any, make: Callable[[], Loop]) -> Loop:
+    """The loop of a program, from the memory where an equal one was compiled before.
+
+    `apart` holds what else tells two loops of one program apart.
+    """
+    number: dict[int, int] = {}
+    lines = []
+    for node in graph.reachable(outputs):
+        op, *args = graph.nodes[node]
+        arguments = graph.arguments(node)
+        lines.append((op, *(number[a] for a in arguments)) if arguments else (op, *map(repr, args)))
+        number[node] = len(number)
+    key = tuple(lines), tuple(number[n] for n in outputs), apart, Target.chosen()
+    return _COMPILED.get(key, make)
+
+
+@cache
+def _folding(target: Target) -> tuple[Callable[..., None], Library]:
+    library = build(fold_loop(), target)
+    call = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
+    return call(library.address("fold")), library
+
+
+def fold(total: Array, tiles: Array) -> None:
+    """The rows of `tiles` (tiles, size) added to `total` (size,), one after the other."""
+    _folding(Target.chosen())[0](_address(total), _address(tiles), *tiles.shape)
