@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from . import data as tables
 from .errors import FitError
 from .formula.binding import bind
 from .formula.losses import find_loss
+from .formula.recent import bound
 from .kernels.rows import surface_over
 from .report.progress import Progress
 from .result import Fit, Function, load
@@ -190,15 +192,14 @@ def function(formula: Formulas, data: Any = None, *, loss: str = "squares", redu
 
     The reduced objective of `fit` (see `reduce`); without data the function itself, of all names in it.
     """
-    parsed = read(formula)
     if data is None:
+        parsed = read(formula)
         if parsed.left is not None:
             raise parsed.error("the loss of an equation needs data", mend="function('y = a*x + b', data)")
         need_data(loss=loss != "squares", reduce=reduce != "mean")
         return Function(surface_over(bind(parsed, None, reduce="sum"), None))
-    source = tables.open_source(data)
-    spec = find_loss(loss)
-    objective = bind(parsed, schema(source), loss=spec, reduce=reduction(reduce, spec))
+    source, spec = tables.open_source(data), find_loss(loss)
+    objective = bound(formula, schema(source), partial(read, formula), loss=spec, reduce=reduction(reduce, spec))
     return Function(surface_over(objective, source))
 
 

@@ -355,8 +355,8 @@ def compared(
     if exact is None:
         exact = probe.finish(False, None, "auto")
     return Comparison(
-        probe.formula.text, tuple(cases), passes, orders, len(points), (exact.loss, exact.values) if exact.ok else None,
-        exact.rows, tuple(dict.fromkeys(notes)), probe.surface,
+        objective.formula.text, tuple(cases), passes, orders, len(points),
+        (exact.loss, exact.values) if exact.ok else None, exact.rows, tuple(dict.fromkeys(notes)), probe.surface,
     )  # fmt: skip
 
 

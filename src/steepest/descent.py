@@ -17,9 +17,10 @@ from .kernels.surface import Surface
 from .methods.first_order import FirstOrder
 from .methods.stopping import Limits, Reached
 from .methods.trust_region import TrustRegion
+from .spectrum import length
 from .strategy import Guarantee, Plan, settle_rate
 from .types import Array, Evaluation, Need, Status, Step, Stop
-from .verdict import Verdict, judge
+from .verdict import Verdict, judge, near
 
 DIVERGED = 1e6  # times the scale of the loss at the start
 FAR = 1e30  # times the start, after a hundred steps: no minimum lies there
@@ -140,17 +141,17 @@ class Descent:
         ending = self._over(limits, evaluation, trials)
         if ending is not None:
             return ending
-        near = judge(self.surface, self.theta, self.start, evaluation, certify=False).near
-        if near and self._polished:
+        close = near(self.surface, self.theta, self.start, evaluation)
+        if close and self._polished:
             return self._tested(evaluation) or self._saddle()
-        self._polished = near
+        self._polished = close
         return None
 
     def _batches(self, limits: Limits, size: int, evaluation: Evaluation) -> Iterator[Step]:
         """Every step on the next rows of the order; full passes, after epochs 1, 2, 4, ..., for the tests only."""
         surface, method, rows = self.surface, self.plan.method, self.surface.reader.rows
         state, epoch, read, next_test = method.init(self.theta), 0, 0, 1
-        over = limits.reached(0, 0.0, _length(evaluation.gradient), evaluation.loss)
+        over = limits.reached(0, 0.0, length(evaluation.gradient), evaluation.loss)
         step, last = self._announce(self._step(evaluation), self._limit(over) if over else None)
         yield step
         while not last:
@@ -166,7 +167,7 @@ class Descent:
                         self.theta, self.number = self._inside(proposal), self.number + 1
                         step = self._step(batch)
                         if self.number == 1:
-                            self._first_move = _length(batch.gradient) * _length(self.theta - before)
+                            self._first_move = length(batch.gradient) * length(self.theta - before)
                     else:
                         ending = self._diverged(NOT_FINITE)
                 if ending is None:
@@ -189,8 +190,8 @@ class Descent:
         full = self.surface.at(self.theta, Need.GRADIENT)
         self._arrive(self.theta, full)
         if not full.finite or self._runaway(full):
-            return self._diverged(RUN_AWAY)
-        over = limits.reached(-1, -1.0, _length(full.gradient), full.loss)
+            return self._diverged(RUN_AWAY, full)
+        over = limits.reached(-1, -1.0, length(full.gradient), full.loss)
         if over:
             return self._limit(over)
         return None if limits.in_full or limits.by_target else self._tested(None)
@@ -199,13 +200,13 @@ class Descent:
     def _over(self, limits: Limits, evaluation: Evaluation, trials: int) -> Ending | None:
         """Divergence and the limits, at an accepted point."""
         if not evaluation.finite:
-            return self._diverged("the loss or its gradient is not finite any more")
+            return self._diverged("the loss or its gradient is not finite any more", evaluation)
         if self._runaway(evaluation):
             return self._diverged(RUN_AWAY)
         if self.number > 100 and float(np.abs(self.theta).max()) > FAR * max(1.0, float(np.abs(self.start).max())):
             way = "rises" if self.surface.objective.sign < 0 else "falls"
             return self._diverged(f"the parameters run to infinity: it {way} without bound")
-        over = limits.reached(self.number, trials, _length(evaluation.gradient), evaluation.loss)
+        over = limits.reached(self.number, trials, length(evaluation.gradient), evaluation.loss)
         return self._limit(over) if over else None
 
     def _tested(self, evaluation: Evaluation | None) -> Ending | None:
@@ -228,7 +229,7 @@ class Descent:
         if arrive:
             full = self.surface.at(self.theta, Need.GRADIENT)
             if not full.finite or self._runaway(full):
-                return self._diverged(RUN_AWAY)
+                return self._diverged(RUN_AWAY, full)
             self._arrive(self.theta, full)
         ending = self._tested(self.evaluation)
         assert self.verdict is not None
@@ -263,9 +264,12 @@ class Descent:
         back = (self.start == 0) & (self.theta != 0) & nearer
         return np.where(back, 0.0, self.theta) if back.any() else None
 
-    def _diverged(self, what: str) -> Ending:
-        """Go back to the best point, and say what to do."""
+    def _diverged(self, what: str, evaluation: Evaluation | None = None) -> Ending:
+        """Go back to the best point, and say what to do; of an evaluation that is not finite, where."""
         objective = self.surface.objective
+        place = ""
+        if evaluation is not None and not evaluation.finite:
+            place = f" ({self.surface.offence(self.theta, evaluation)})"
         mend = "start nearer" if isinstance(self.plan.method, TrustRegion) else "lower the rate"
         if "without bound" in what:
             mend = "there is no end that way: set bounds, or start elsewhere"
@@ -275,7 +279,7 @@ class Descent:
             limit, safe = self.guarantee.limit, self.guarantee.safe
             mend = f"the rate {self.plan.rate:g} is above 2/L = {limit:.4g}; {safe:.4g} is safe"
         self._return_to_best()
-        return Status.DIVERGED, f"{what} after {_steps(self.number)}; {mend}; the best point is kept"
+        return Status.DIVERGED, f"{what} after {_steps(self.number)}{place}; {mend}; the best point is kept"
 
     def interrupt(self) -> None:
         """Ctrl-C: keep the best point seen on full passes; a mini-batch run is looked at once more where it stands."""
@@ -329,7 +333,7 @@ class Descent:
     def _arrive(self, theta: Array, evaluation: Evaluation) -> None:
         """A point on a full pass."""
         if self.number == 1 and self.plan.batch is None and self.first is not None:
-            self._first_move = _length(self.first.gradient) * _length(theta - self.start)
+            self._first_move = length(self.first.gradient) * length(theta - self.start)
         self.theta, self.evaluation, self.verdict = theta, evaluation, None
         if evaluation.finite and (self.best is None or evaluation.total < self.best[0]):
             self.best = (evaluation.total, theta, evaluation)
@@ -372,13 +376,9 @@ class Descent:
         theta = self.theta.view()
         theta.flags.writeable = False
         return Step(
-            self.number, theta, evaluation.loss, _length(evaluation.gradient), self.surface.reader.passes,
+            self.number, theta, evaluation.loss, length(evaluation.gradient), self.surface.reader.passes,
             Status.RUNNING, layout.flat, unpack=layout.values,
         )  # fmt: skip
-
-
-def _length(vector: Array) -> float:
-    return float(np.linalg.norm(vector))
 
 
 def _steps(number: int) -> str:

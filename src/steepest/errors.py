@@ -45,7 +45,14 @@ class DataError(SteepestError, ValueError):
 
 
 class FitError(SteepestError, ValueError):
-    """Options, start values and formula that do not go together."""
+    """Options, start values and formula that do not go together.
+
+    `terminal` is the message with options as the command line writes them.
+    """
+
+    def __init__(self, message: str, terminal: str = "") -> None:
+        super().__init__(message)
+        self.terminal = terminal or message
 
 
 def _columns(text: str) -> int:

@@ -7,6 +7,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,11 +18,11 @@ from .blas import one_thread
 from .data.source import Source
 from .descent import Descent
 from .errors import FitError, FormulaError
-from .formula.binding import bind
 from .formula.grammar import Formula, parse
 from .formula.losses import Loss, find_loss
 from .formula.objective import Objective
 from .formula.printing import quote
+from .formula.recent import bound
 from .kernels.rows import surface_over
 from .kernels.surface import Surface
 from .report.progress import Progress, Watch
@@ -52,7 +53,6 @@ class How:
 class Run:
     """A descent that is ready, and what its answer needs beside it."""
 
-    formula: Formula
     objective: Objective
     surface: Surface
     descent: Descent
@@ -69,26 +69,27 @@ class Run:
         spec = find_loss(loss)
         _check_options(**options)
         source = data if hasattr(data, "fingerprint") else tables.open_source(data)
-        parsed = read_beside(formula, source)
         options["parameters"] = tuple(options["parameters"] or ())
-        kind = reduction(reduce, spec)
-        objective = bind(parsed, schema(source), loss=spec, start=how.start, reduce=kind, **options)
-        name = spec.name if parsed.left is not None else "the formula"
-        run = Run._ready(parsed, objective, source, how, name, data)
+        objective = bound(
+            formula, schema(source), partial(read_beside, formula, source),
+            loss=spec, start=how.start, reduce=reduction(reduce, spec), **options,
+        )  # fmt: skip
+        name = spec.name if objective.left is not None else "the formula"
+        run = Run._ready(objective, source, how, name, data)
         run.notes += _oddities(objective, tuple(source.schema))
         return run
 
     @staticmethod
     def of_function(formula: Formulas, how: How, *, bounds: Any, fixed: Any, maximise: bool = False) -> Run:
         """A function without data: the same walk over one row without columns."""
-        parsed = read(formula)
-        objective = bind(parsed, None, start=how.start, bounds=bounds, fixed=fixed, reduce="sum", maximise=maximise)
-        return Run._ready(parsed, objective, None, how, "the function", None)
+        objective = bound(
+            formula, None, partial(read, formula),
+            start=how.start, bounds=bounds, fixed=fixed, reduce="sum", maximise=maximise,
+        )  # fmt: skip
+        return Run._ready(objective, None, how, "the function", None)
 
     @staticmethod
-    def _ready(
-        parsed: Formula, objective: Objective, source: Source | None, how: How, loss_name: str, data: Any
-    ) -> Run:
+    def _ready(objective: Objective, source: Source | None, how: How, loss_name: str, data: Any) -> Run:
         if not isinstance(how.stop, Stop | None):
             raise FitError(f"stop is {how.stop!r}; give steepest.Stop(steps=...), Stop(gradient=...), ...")
         if not is_whole(how.seed) or how.seed < 0:
@@ -101,7 +102,7 @@ class Run:
             raise FitError("a function has no rows to take batches of; use gd")
         surface = surface_over(objective, source)
         descent = Descent(surface, made, theta, how.stop, int(how.seed), bool(how.shuffle), tuple(how.callbacks))
-        run = Run(parsed, objective, surface, descent, missing, loss_name, data)
+        run = Run(objective, surface, descent, missing, loss_name, data)
         descent.warn = run.note
         return run
 
@@ -154,7 +155,8 @@ class Run:
             "gradient_check": surface.gradient_check(descent.start),
         }
         free = layout.values(descent.theta)
-        names = [n for n in self.formula.names if n in free or n in objective.fixed]
+        formula = objective.formula
+        names = [n for n in formula.names if n in free or n in objective.fixed]
         kept = None
         if path is not None:
             numbers, losses, norms, thetas = map(np.array, zip(*path, strict=True) if path else ((),) * 4)
@@ -165,7 +167,7 @@ class Run:
             loss=evaluation.loss, total=evaluation.total * objective.sign, rss=rss,
             rms=None if rss is None or not surface.rows else float(np.sqrt(rss / surface.rows)),
             rows=surface.rows, dropped=reader.dropped, passes=reader.passes, steps=descent.number, seconds=seconds,
-            status=descent.status, message=descent.message, certificate=certificate, formula=self.formula.text,
+            status=descent.status, message=descent.message, certificate=certificate, formula=formula.text,
             loss_name=self.loss_name, method=descent.plan.method.name, why=descent.plan.why, seed=descent.seed,
             columns=objective.columns, missing_start=self.missing, dropped_by_column=dict(reader.dropped_by_column),
             reason=doubt.reason,

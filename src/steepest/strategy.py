@@ -12,7 +12,7 @@ from .formula.objective import MAX_HESSIAN, Objective
 from .kernels.surface import Surface
 from .methods.first_order import RULES, Backtracking, FirstOrder, first_order
 from .methods.method import Method
-from .methods.trust_region import TrustRegion, spectrum
+from .methods.trust_region import TrustRegion
 from .types import Array, Evaluation, Need, is_whole
 
 SECOND_ORDER = ("gauss-newton", "newton")
@@ -229,7 +229,7 @@ def _rate_words(g: Guarantee) -> str:
 def _root_words(surface: Surface, theta: Array, evaluation: Evaluation, n: float, largest: float) -> str:
     """The root of the mean square has curvature λmax/(n·rms*) near its minimum: none that is bounded on exact data."""
     assert evaluation.curvature is not None
-    step = spectrum(evaluation.curvature, evaluation.slope, evaluation.factor).step()
+    step = evaluation.spectrum.step()
     rms = math.sqrt(max(2.0 * surface.at(theta + step, Need.VALUE).sum, 0.0) / n)
     if rms <= 1e-12 * math.sqrt(surface.signal / n):
         return "no rate is safe: the data are fitted exactly, and there the root has a kink; a fixed rate oscillates"

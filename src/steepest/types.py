@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
+from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .errors import FitError
-
-Array = NDArray[np.float64]
+from .spectrum import Array as Array
+from .spectrum import Spectrum, every, spectrum
 
 
 def is_number(value: object) -> bool:
@@ -83,14 +84,21 @@ class Evaluation:
     bad: int | None = None
     factor: Array | None = None  # R of the QR of [√W J, √W r], where the Gram matrix has too few digits
 
-    @property
+    @cached_property
     def finite(self) -> bool:
         """Whether loss, gradient and curvature are all numbers."""
         return bool(
-            np.isfinite(self.total)
-            and np.isfinite(self.slope).all()
-            and (self.curvature is None or np.isfinite(self.curvature).all())
+            math.isfinite(self.total)
+            and every(np.isfinite(self.slope))
+            and (self.curvature is None or every(np.isfinite(self.curvature)))
         )
+
+    @cached_property
+    def spectrum(self) -> Spectrum:
+        """The spectrum of `gauss` where there is one, else of the curvature; only of what is finite."""
+        curvature = self.curvature if self.gauss is None else self.gauss
+        assert curvature is not None
+        return spectrum(curvature, self.slope, self.factor)
 
 
 @dataclass(frozen=True)

@@ -7,17 +7,19 @@ saddle is read off the exact Hessian. The words and thresholds are those of docs
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from .formula.objective import MAX_HESSIAN, Objective
 from .kernels.surface import Surface
-from .methods.trust_region import Mask, Spectrum, held, restrict, spectrum, unit_scale
+from .methods.trust_region import held, part, restrict
+from .spectrum import Mask, U, every, spectrum, unit_scale
 from .types import Array, Evaluation, Need, Status
 
-U = float(np.finfo(float).eps)
 NO_CERTIFICATE: dict[str, Any] = {
     "gradient_norm": None, "hessian_min_eigenvalue": None, "hessian_condition": None, "expected_gap": None,
     "convex": None, "why": "not judged",
@@ -39,17 +41,24 @@ class Verdict:
     exact: Array | None = None
     held: bool = False  # a bound holds a parameter
     near: bool = False  # the gap test holds
-    largest: float = 0.0  # eigenvalue of the curvature of T
+    largest: float = 0.0  # eigenvalue of the curvature of T, where the loss is its root
     step: Array | None = None  # the Newton step of all parameters, zero where a bound holds one
 
 
-def judge(
-    surface: Surface, theta: Array, start: Array, evaluation: Evaluation | None = None, *, certify: bool = True
-) -> Verdict:
-    """Test a point. `evaluation` saves a pass where it is of Need.NORMAL (residual losses) or Need.HESSIAN.
+def judge(surface: Surface, theta: Array, start: Array, evaluation: Evaluation | None = None) -> Verdict:
+    """Test a point. `evaluation` saves a pass where it is of Need.NORMAL (residual losses) or Need.HESSIAN."""
+    examined = _examined(surface, theta, start, evaluation)
+    return examined if isinstance(examined, Verdict) else examined.verdict()
 
-    `certify=False`: the gap test alone (`near`), which costs no pass then.
-    """
+
+def near(surface: Surface, theta: Array, start: Array, evaluation: Evaluation) -> bool:
+    """The gap test alone, which costs no pass then."""
+    examined = _examined(surface, theta, start, evaluation)
+    return examined.near if isinstance(examined, Verdict) else examined.near()
+
+
+def _examined(surface: Surface, theta: Array, start: Array, evaluation: Evaluation | None) -> Verdict | _Judge:
+    """The verdict where it needs no test, else what makes it."""
     objective = surface.objective
     p = objective.layout.size
     if p == 0:
@@ -66,69 +75,87 @@ def judge(
     if not evaluation.finite:
         return Verdict(Status.STOPPED, "the derivatives are not finite here")
     fixed = held(theta, evaluation.slope, objective.lower, objective.upper)
-    free = ~fixed
-    if not free.any():
+    if every(fixed):
         assert evaluation.curvature is not None
         certificate = {**NO_CERTIFICATE, "gradient_norm": 0.0, "expected_gap": 0.0}
         certificate |= _convexity(objective, evaluation.curvature)
         sentence = "every parameter is held at a bound, pushed there by the gradient"
         return Verdict(Status.CONVERGED, sentence, certificate, held=True, near=True)
-    return _Judge(surface, theta, start, evaluation, free).verdict(certify)
+    return _Judge(surface, theta, start, evaluation, ~fixed)
 
 
 class _Judge:
-    """One judgement: the numbers that the tests share."""
+    """One judgement: the numbers that the tests share, each made when it is asked for."""
 
     def __init__(self, surface: Surface, theta: Array, start: Array, evaluation: Evaluation, free: Mask) -> None:
-        self.surface, self.objective, self.theta = surface, surface.objective, theta
+        self.surface, self.objective, self.theta, self.start = surface, surface.objective, theta, start
         self.evaluation, self.free = evaluation, free
-        self.at_start = bool(np.array_equal(theta, start))
         curvature = evaluation.gauss if self.objective.squares else evaluation.curvature
         assert curvature is not None
-        factor = restrict(evaluation.factor, free)
-        self.parts: Spectrum = spectrum(curvature[np.ix_(free, free)], evaluation.slope[free], factor)
-        values = np.abs(self.parts.values)
-        largest = float(values.max())
+        self.curvature = curvature
+        if every(free):
+            self.parts = evaluation.spectrum
+        else:
+            factor = restrict(evaluation.factor, free)
+            self.parts = spectrum(part(curvature, free), evaluation.slope[free], factor)
         self.singular = self.parts.flat
-        self.step = self.parts.step(~self.singular)
+        values = np.abs(self.parts.values)
+        falls = np.divide(self.parts.slope**2, values, out=np.zeros_like(values), where=~self.singular)
+        self.gap = 0.5 * float(falls.sum())
+
+    @cached_property
+    def step(self) -> Array:
+        """The Newton step of the free parameters, none along singular directions."""
+        return self.parts.step(~self.singular)
+
+    @cached_property
+    def root(self) -> Array:
+        """R⁻¹ of the curvature RᵀR of the free parameters."""
         with np.errstate(divide="ignore", invalid="ignore"):
-            falls = np.where(self.singular, 0.0, self.parts.slope**2 / values)
-            # R⁻¹ of the curvature RᵀR of the free parameters
-            self.root: Array = self.parts.vectors / np.sqrt(values) / self.parts.scale[:, None]
-        self.gap = 0.5 * float(np.sum(falls))
-        self.size = np.maximum(np.abs(theta), np.abs(theta - start))[free]
-        self.size[self.size == 0] = 1.0
-        self.largest = float(np.linalg.eigvalsh(curvature)[-1])
-        self.certificate: dict[str, Any] = {
+            return self.parts.vectors / np.sqrt(np.abs(self.parts.values)) / self.parts.scale[:, None]
+
+    @cached_property
+    def size(self) -> Array:
+        """What a step of each free parameter is measured by."""
+        size = np.maximum(np.abs(self.theta), np.abs(self.theta - self.start))[self.free]
+        size[size == 0] = 1.0
+        return size
+
+    @cached_property
+    def certificate(self) -> dict[str, Any]:
+        """The numbers that an answer shows."""
+        values = np.abs(self.parts.values)
+        return {
             "gradient_norm": self._scaled_gradient(),
             "hessian_min_eigenvalue": None,
-            "hessian_condition": float(largest / max(float(values.min()), 1e-300)),
+            "hessian_condition": float(float(values.max()) / max(float(values.min()), 1e-300)),
             "expected_gap": self._reduced_gap(),
-            **_convexity(self.objective, curvature),
+            **_convexity(self.objective, self.curvature),
         }
 
-    def verdict(self, certify: bool) -> Verdict:
-        """The gap test, and once it holds and the answer matters, what kind of point it is."""
-        near = self._near()
-        if not near or not certify:
-            return self._say(Status.STOPPED, "the minimum is not reached", near=near)
+    def verdict(self) -> Verdict:
+        """The gap test, and once it holds, what kind of point it is."""
+        if not self.near():
+            return self._say(Status.STOPPED, "the minimum is not reached", near=False)
         return self._residual() if self.objective.squares else self._general()
 
-    def _near(self) -> bool:
+    def near(self) -> bool:
         """The gap test."""
         if not self._flat_slope():
             return False
-        small_steps = bool(np.all(np.abs(self.step) <= 1e-8 * self.size))
         if not self.objective.squares:
-            return small_steps
+            return self._small_step()
         rss, rows, p = 2.0 * self.evaluation.sum, self.evaluation.rows, int(self.free.sum())
         signal = self.surface.signal
         if rows > p:
             noise = 1.0 if self.objective.known_sigma else max(0.0, rss - 2.0 * self.gap) / (rows - p)
             s, typical = noise**0.5, (signal / rows) ** 0.5
             if s > 1e3 * U * typical:
-                return bool(np.sqrt(2.0 * self.gap / p) <= max(1e-6 * s, 8.0 * U * typical))
-        return self.gap <= U * (rss * signal) ** 0.5 + U**2 * signal or small_steps
+                return bool(math.sqrt(2.0 * self.gap / p) <= max(1e-6 * s, 8.0 * U * typical))
+        return self.gap <= U * (rss * signal) ** 0.5 + U**2 * signal or self._small_step()
+
+    def _small_step(self) -> bool:
+        return bool(np.all(np.abs(self.step) <= 1e-8 * self.size))
 
     def _flat_slope(self) -> bool:
         """Along singular directions the slope itself must vanish: that of residuals does by itself, a penalty's not."""
@@ -175,7 +202,7 @@ class _Judge:
 
     def _undetermined(self) -> Verdict:
         """Singular; at the start only where the model is linear, since there the data decide it everywhere."""
-        if self.at_start and not self.objective.quadratic:
+        if np.array_equal(self.theta, self.start) and not self.objective.quadratic:
             names = [n for n, free in zip(self.objective.layout.flat, self.free, strict=True) if free]
             moved = np.abs(self.parts.vectors[:, self.singular]).max(axis=1) > 1e-3
             listed = ", ".join(n for n, m in zip(names, moved, strict=True) if m)
@@ -256,12 +283,11 @@ class _Judge:
         """The verdict. `exact_root`, where the minimum is certified: R⁻¹ of the exact Hessian RᵀR."""
         step = np.zeros_like(self.theta)
         step[self.free] = self.step
+        largest = float(np.linalg.eigvalsh(self.curvature)[-1]) if self.objective.reduce == "rmse" else 0.0
         inverse = exact = None
         if exact_root is not None:
             inverse, exact = self._inverse(self.root), self._inverse(exact_root)
-        return Verdict(
-            status, sentence, self.certificate, inverse, exact, not self.free.all(), near, self.largest, step
-        )
+        return Verdict(status, sentence, self.certificate, inverse, exact, not self.free.all(), near, largest, step)
 
     def _inverse(self, root: Array) -> Array:
         inverse = np.zeros((len(self.theta), len(self.theta)))

@@ -55,7 +55,7 @@ class Shell(click.Group):
         except click.ClickException as error:
             complain(error.format_message())
         except SteepestError as error:
-            complain(str(error))
+            complain(getattr(error, "terminal", str(error)))
         except Exception as error:
             if os.environ.get("STEEPEST_DEBUG"):
                 raise

@@ -326,4 +326,5 @@ def _bounds(bounds: Mapping[str, object] | None, layout: Layout, fixed: Mapping[
         if np.any(low == high):
             raise FitError(f"bounds of {name} leave one value: say fixed={{{name!r}: {pair[0]}}}")
         lower[place], upper[place] = low, high
+    lower.flags.writeable = upper.flags.writeable = False  # an objective is shared
     return lower, upper

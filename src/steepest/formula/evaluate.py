@@ -45,9 +45,9 @@ class Evaluator:
                 op, *args = graph.nodes[node]
                 arguments = graph.arguments(node)
                 is_column = op == "name" and args[0] in columns and args[0] not in parameters
-                if is_column or any(a in rowwise for a in arguments):
+                if is_column or not rowwise.isdisjoint(arguments):
                     rowwise.add(node)
-                elif op == "name" or any(a in moving for a in arguments):
+                elif op == "name" or not moving.isdisjoint(arguments):
                     moving.add(node)
                 slot[node] = self._slot(free if node in rowwise and op not in LEAVES else [])
                 if is_column:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -24,6 +25,7 @@ from .grammar import Formula
 from .program import Graph
 
 KINKED = frozenset(("abs", "sign", "min", "max", "clip", "where"))
+LARGEST = sys.float_info.max
 MAX_HESSIAN = 1_000  # parameters: above, no Hessian is formed
 
 
@@ -108,6 +110,11 @@ class RowSums:
         return (*nodes, *(() if self.weight is None else (self.weight,)))
 
     @cached_property
+    def evaluator(self) -> Evaluator:
+        """The outputs as straight lines of NumPy calls, made once for all runs."""
+        return Evaluator(self.graph, self.outputs, self.columns_used, self.layout.places)
+
+    @cached_property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
         """The shapes of the sums, the Gram matrix and the crosses as they stand one after the other in a Total."""
         gram = sum(item.width for item in self.columns)
@@ -162,6 +169,11 @@ class Objective:
         """Whether the loss of a row is half a squared residual."""
         return self.residual is not None
 
+    @property
+    def nodes(self) -> int:
+        """How large it has grown."""
+        return len(self.graph.nodes) + (0 if self.penalty is None else len(self.penalty.graph.nodes))
+
     @cached_property
     def loss_partials(self) -> dict[str, Partial]:
         """∂(row loss)/∂(parameter)."""
@@ -183,12 +195,33 @@ class Objective:
     def rows(self, need: Need) -> RowSums:
         """What to sum over rows for a need: the value, the gradient, the normal equations, the exact Hessian."""
         if need not in self._rows:
-            self._rows[need] = self._build(need)
+            with self.graph.growing:
+                self._rows[need] = self._build(need)
         return self._rows[need]
 
     @cached_property
     def _rows(self) -> dict[Need, RowSums]:
         return {}
+
+    @cached_property
+    def signal_rows(self) -> RowSums:
+        """Σ w·y², y the left side."""
+        assert self.left is not None
+        with self.graph.growing:
+            return self._sum_of_squares(self.left)
+
+    @cached_property
+    def residual_rows(self) -> RowSums:
+        """Σ w·r², whatever the loss."""
+        assert self.left is not None and self.prediction is not None
+        with self.graph.growing:
+            return self._sum_of_squares(self.graph.apply("-", self.left, self.prediction))
+
+    def _sum_of_squares(self, node: int) -> RowSums:
+        square = self.graph.apply("**", node, self.graph.number(2))
+        if self.weight is not None:
+            square = self.graph.apply("*", self.weight, square)
+        return RowSums(self.graph, self.layout, self.columns, (Item(((square, None),)),), weight=self.weight)
 
     def _build(self, need: Need) -> RowSums:
         def sums(*items: Item, columns: tuple[Item, ...] = (), crosses: tuple[tuple[Item, Item], ...] = ()) -> RowSums:
@@ -316,15 +349,15 @@ class Objective:
     @cached_property
     def quadratic(self) -> bool:
         """Whether T is a quadratic: its Hessian holds no free parameter."""
-        names = self.layout.names
         if self.kinks or (self.penalty is not None and not self.penalty.quadratic):
             return False
-        if self.residual is not None:
-            nodes = [n for partial in self.model_partials.values() for n, _ in partial.terms]
-        else:
-            pairs, blocks = self.second_pairs
-            nodes = [*pairs.values(), *(n for *_, partial in blocks for n, _ in partial.terms)]
-        return not self.graph.depends(nodes, names)
+        with self.graph.growing:
+            if self.residual is not None:
+                nodes = [n for partial in self.model_partials.values() for n, _ in partial.terms]
+            else:
+                pairs, blocks = self.second_pairs
+                nodes = [*pairs.values(), *(n for *_, partial in blocks for n, _ in partial.terms)]
+        return not self.graph.depends(nodes, self.layout.names)
 
     @cached_property
     def kinks(self) -> frozenset[str]:
@@ -376,9 +409,11 @@ class Penalty:
     @cached_property
     def _partials(self) -> tuple[list[int], dict[tuple[str, str], int]]:
         flat = self.layout.flat
-        first = gradient(self.graph, self.node, flat)
-        zero = self.graph.number(0)
-        return [zero if first[n].node is None else first[n].terms[0][0] for n in flat], hessian(self.graph, first, flat)
+        with self.graph.growing:
+            first = gradient(self.graph, self.node, flat)
+            zero = self.graph.number(0)
+            slopes = [zero if first[n].node is None else first[n].terms[0][0] for n in flat]
+            return slopes, hessian(self.graph, first, flat)
 
     @cached_property
     def quadratic(self) -> bool:
@@ -406,6 +441,8 @@ class Penalty:
 
 def numbers(value: object, what: str, width: int | None = None, *, finite: bool = True) -> Array:
     """A number for a scalar (width None), `width` numbers for a vector parameter, as an array; FitError otherwise."""
+    if type(value) in (int, float) and -LARGEST <= value <= LARGEST:  # type: ignore[operator]
+        return np.full(width or 1, value, dtype=np.float64)
     try:
         array = np.atleast_1d(np.asarray(value, dtype=np.float64))
     except (TypeError, ValueError, OverflowError):

@@ -14,6 +14,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from threading import RLock
 from typing import Any
 
 import numpy as np
@@ -35,9 +36,10 @@ SMALL_POWER = 3  # a written exponent up to here overflows no sooner than a prod
 class Graph:
     """An arena of hash-consed nodes; a node is known by its index. `places[node]` is its slice of the text."""
 
-    __slots__ = ("_constants", "_grows", "_index", "nodes", "places")
+    __slots__ = ("_constants", "_grows", "_index", "growing", "nodes", "places")
 
     def __init__(self) -> None:
+        self.growing = RLock()  # held by what derives nodes of a graph that several runs may share
         self.nodes: list[Node] = []
         self.places: dict[int, tuple[int, int]] = {}
         self._index: dict[Any, int] = {}
@@ -87,7 +89,7 @@ class Graph:
         if op in COMMUTATIVE and key not in self._index:
             key = (op, *sorted(args))
         node = self._intern((op, *args), key)
-        if all(a in self._constants for a in args) and op in ("+", "-", "*", "/", "neg"):
+        if op in ("+", "-", "*", "/", "neg") and self._constants.keys() >= {*args}:
             value = _compute(op, [float(self._constants[a]) for a in args])
             if math.isfinite(value):
                 self._constants[node] = value
@@ -133,10 +135,9 @@ class Graph:
 
     def _fold(self, op: str, args: tuple[int, ...]) -> Number | None:
         """The value of an operation on constants. Exact stays exact; π keeps its sums and products; else a float."""
-        values = [self._constants.get(a) for a in args]
-        if any(v is None for v in values) or FUNCTIONS[op].condition or op == "where":
+        if not self._constants.keys() >= {*args} or FUNCTIONS[op].condition or op == "where":
             return None
-        numbers: list[Number] = [v for v in values if v is not None]
+        numbers = [self._constants[a] for a in args]
         if all(self.nodes[a][0] == "number" for a in args) and not any(isinstance(v, float) for v in numbers):
             exact = _exact(op, numbers)
             if exact is not None:
@@ -228,8 +229,8 @@ class Graph:
 
     def arguments(self, node: int) -> tuple[int, ...]:
         """The nodes that a node is computed from."""
-        op, *args = self.nodes[node]
-        return () if op in LEAVES else tuple(args)
+        found = self.nodes[node]
+        return () if found[0] in LEAVES else found[1:]
 
     def names(self, outputs: Iterable[int]) -> list[str]:
         """The names that the outputs hold, in the order in which they were first written."""

@@ -36,6 +36,8 @@ def kernel_for(rows: RowSums, count: int) -> Kernel:
 
 def is_native(graph: Graph, outputs: Sequence[int], count: int) -> bool:
     """Whether machine code runs over `count` rows."""
+    if count * len(graph.nodes) < WORTH:  # a bound that needs no walk
+        return False
     return count >= _worth(graph, outputs) and not _obstacle(graph, outputs)
 
 

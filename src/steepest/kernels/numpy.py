@@ -11,9 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from ..data.source import TILE, Block, cut
-from ..formula.evaluate import Evaluator
 from ..formula.objective import Item, RowSums
+from ..spectrum import every
 from ..types import Array, Total
+
+FEW = 4_096  # products: up to here a call costs more than they do, and both halves of a Gram matrix are made at once
 
 
 class NumpyKernel:
@@ -21,7 +23,7 @@ class NumpyKernel:
 
     def __init__(self, rows: RowSums) -> None:
         self.rows = rows
-        self._evaluate = Evaluator(rows.graph, rows.outputs, rows.columns_used, rows.layout.places)
+        self._evaluate = rows.evaluator
         self._index = {node: i for i, node in enumerate(rows.outputs)}
 
     def total(self, theta: Array, block: Block, before: Total | None = None) -> Total:
@@ -53,11 +55,11 @@ class NumpyKernel:
             sums.append(_gram(self._beside(spec.columns, values, rows)))
         for left, right in spec.crosses:
             sums.append(_products(self._beside([left], values, rows), self._beside([right], values, rows)))
-        flat = np.concatenate([s.ravel() for s in sums])
+        flat = sums[0].ravel() if len(sums) == 1 else np.concatenate([s.ravel() for s in sums])
         weight = float(rows)
         if spec.weight is not None:
             weight = float(_sum(values[self._index[spec.weight]], rows))
-        bad = None if np.isfinite(flat).all() else self._first_bad(values, rows, block, start)
+        bad = None if every(np.isfinite(flat)) else self._first_bad(values, rows, block, start)
         return Total(rows, weight, bad, flat)
 
     def _reduce(self, item: Item, values: list[Array], rows: int) -> Array:
@@ -123,6 +125,8 @@ def _sum(value: Array, rows: int) -> float:
 
 def _gram(columns: Array) -> Array:
     """All pairwise products of the columns (m, rows), summed: pairwise summation, and no BLAS."""
+    if len(columns) * columns.size <= FEW:
+        return np.asarray(np.add.reduce(columns[:, None] * columns, axis=2))
     gram = np.empty((len(columns), len(columns)))
     for i, column in enumerate(columns):
         gram[i, i:] = gram[i:, i] = np.add.reduce(column * columns[i:], axis=1)

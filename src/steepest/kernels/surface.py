@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from ..blas import one_thread
 from ..data.reader import Reader
-from ..data.source import UNIT, Block, cut
+from ..data.source import TILE, UNIT, Block, cut
 from ..errors import FitError
 from ..formula.evaluate import Evaluator
-from ..formula.objective import Item, Objective, RowSums
+from ..formula.objective import Objective, RowSums
 from ..formula.printing import to_text
+from ..formula.program import LEAVES
 from ..types import Array, Evaluation, Need, Total
 from .kernel import Kernel, described, kernel_for
 
+HUGE = 1e154  # its square overflows
 LONGEST = 1 << 23  # rows of a block: short enough that progress is seen, long enough for all threads
 GRAM_LIMIT = 1e12  # condition of the scaled Gram matrix above which it has too few digits and a QR is made
 
@@ -95,12 +98,9 @@ class Surface:
     # curvature ---------------------------------------------------------------------------------------------
     def _with_factor(self, evaluation: Evaluation, theta: Array) -> Evaluation:
         """Add the R of a QR by tiles where the scaled Gram matrix has lost its digits."""
-        gauss = evaluation.gauss
-        if gauss is None or not np.isfinite(gauss).all() or self.objective.layout.size == 0:
+        if evaluation.gauss is None or not evaluation.finite or self.objective.layout.size == 0:
             return evaluation
-        scale = np.sqrt(np.abs(np.diag(gauss)))
-        scale[scale == 0] = 1.0
-        values = np.linalg.eigvalsh(gauss / np.outer(scale, scale))
+        values = evaluation.spectrum.values
         if values[0] * GRAM_LIMIT > values[-1]:
             return evaluation
         kernel = self._kernel(Need.NORMAL)
@@ -135,27 +135,14 @@ class Surface:
     @cached_property
     def signal(self) -> float:
         """Σ w·y² over the rows, y the left side."""
-        objective = self.objective
-        assert objective.left is not None
-        return self._sum_of(objective.graph.apply("**", objective.left, objective.graph.number(2)))
+        return self._sum_of(self.objective.signal_rows, np.ones(self.objective.layout.size))
 
     def residual_squares(self, theta: Array) -> float:
         """Σ w·r² at theta, whatever the loss."""
-        objective = self.objective
-        graph, prediction, left = objective.graph, objective.prediction, objective.left
-        assert prediction is not None and left is not None
-        residual = graph.apply("-", left, prediction)
-        return self._sum_of(graph.apply("**", residual, graph.number(2)), theta)
+        return self._sum_of(self.objective.residual_rows, theta)
 
-    def _sum_of(self, node: int, theta: Array | None = None) -> float:
-        objective = self.objective
-        theta = np.ones(objective.layout.size) if theta is None else theta
-        if objective.weight is not None:
-            node = objective.graph.apply("*", objective.weight, node)
-        item = Item(((node, None),))
-        rows = RowSums(objective.graph, objective.layout, objective.columns, (item,), weight=objective.weight)
-        kernel = kernel_for(rows, self.reader.rows)
-        return float(self._total(kernel, theta).values[0])
+    def _sum_of(self, rows: RowSums, theta: Array) -> float:
+        return float(self._total(kernel_for(rows, self.reader.rows), theta).values[0])
 
     def largest_row_curvature(self, theta: Array) -> float:
         """max over rows of w·‖∂prediction‖²: the curvature of the steepest row of a residual loss."""
@@ -191,39 +178,82 @@ class Surface:
             return None  # the slope is lost in the rounding of the difference
         return abs(exact - difference) / size
 
-    def not_finite(self, theta: Array, evaluation: Evaluation, when: str = "at the start") -> FitError:
-        """The error for a formula that is not finite: sub-expression, row, values, mend."""
-        objective, bad = self.objective, evaluation.bad
-        named = self._names_at(theta)
-        values_at = ", ".join(f"{name} = {value}" for name, value in named.items())
+    def not_finite(self, theta: Array, evaluation: Evaluation) -> FitError:
+        """The error for a formula that is not finite at the start: sub-expression, row, values, mend."""
+        what, values, node = self._offence(theta, evaluation)
+        if node is None:
+            return FitError(f"{what} at the start{values}; give another start")
+        cure = self._cure(theta, node)
+        if cure is not None:
+            name, low, high = cure[0], _side(cure[1]), _side(cure[2])
+            python, terminal = (
+                f"bounds={{{name!r}: ({low or None}, {high or None})}}",
+                f'--bounds "{name}={low}:{high}"',
+            )
+            texts = [f"{what}{values}; give {bounds} or a start nearer" for bounds in (python, terminal)]
+            return FitError(*texts)
+        mend = "give a start nearer, or bounds that keep it away"
+        if not self.objective.graph.depends([node], self.objective.layout.names):
+            mend = "no parameter is in it: leave the row out by where, or mend the data"
+        return FitError(f"{what}{values}; at the start: {mend}")
+
+    def offence(self, theta: Array, evaluation: Evaluation) -> str:
+        """What is not finite, in which row, and the values there."""
+        return "".join(self._offence(theta, evaluation)[:2])
+
+    def _offence(self, theta: Array, evaluation: Evaluation) -> tuple[str, str, int | None]:
+        """What and where; the values; the node of the sub-expression, None where it is no single one."""
+        graph, named, bad = self.objective.graph, self._names_at(theta), evaluation.bad
+        values_at = ": " + ", ".join(f"{name} = {value}" for name, value in named.items())
         if bad is None:
-            return FitError(f"the penalty is not finite {when}: {values_at}; give another start")
-        place, columns = "", {}
-        if self.reader.source.schema:
-            place, columns = " at " + self.reader.source.locate(bad), self._row(bad)
+            return "the penalty is not finite", values_at, None
+        row, columns = self._bad_row(theta, bad)
+        place = " at " + self.reader.source.locate(row) if self.reader.source.schema else ""
+        size = {node: float(np.max(np.abs(value))) for node, value in self._row_values(theta, columns)}
+        node = next((node for node in size if not np.isfinite(size[node])), None)
+        if node is None:
+            return f"the derivatives are not finite{place}", values_at, None
+        kind = _kind(graph.nodes[node][0], size[node])
+        if kind == "overflow":  # rather in what is too large already than in its square
+            node = next(n for n in size if graph.nodes[n][0] not in LEAVES and not size[n] <= HUGE)
+        held = graph.names([node])
+        shown = [f"{n} = {named[n]}" for n in held if n in named]
+        shown += [f"{n} = {float(columns[n][0]):.6g}" for n in held if n in columns and columns[n].ndim == 1]
+        return f"{kind} in {to_text(graph, node, 80)}{place}", ": " * bool(shown) + ", ".join(shown), node
+
+    def _cure(self, theta: Array, node: int) -> tuple[str, float, float] | None:
+        """Bounds of the one parameter in a node whose other sign, and zero, make all rows finite: name, low, high."""
+        objective = self.objective
+        for name, place in objective.layout.places.items():
+            if isinstance(place, slice) or theta[place] == 0 or name not in objective.graph.names([node]):
+                continue
+            low, high = float(objective.lower[place]), float(objective.upper[place])
+            away = [theta.copy(), theta.copy()]
+            away[0][place], away[1][place] = 0.0, -theta[place]
+            if all(low <= there[place] <= high and self.at(there, Need.GRADIENT).finite for there in away):
+                return (name, 0.0, high) if theta[place] < 0 else (name, low, 0.0)
+        return None
+
+    def _row_values(self, theta: Array, columns: Mapping[str, Array]) -> Iterator[tuple[int, Any]]:
+        """Every node of the row loss and its values, the innermost first."""
+        objective = self.objective
         nodes = objective.graph.reachable([objective.loss])
         with np.errstate(all="ignore"):
             values = Evaluator(objective.graph, nodes, objective.columns, objective.layout.places)(theta, columns)
-        for node, value in zip(nodes, values, strict=True):
-            if not np.all(np.isfinite(np.asarray(value, dtype=float))):
-                held = objective.graph.names([node])
-                shown = [f"{n} = {named[n]}" for n in held if n in named]
-                shown += [f"{n} = {float(columns[n][0]):.6g}" for n in held if n in columns and columns[n].ndim == 1]
-                kind = _kind(objective.graph.nodes[node][0], value)
-                text = to_text(objective.graph, node, 80)
-                where = f": {', '.join(shown)}" if shown else ""
-                mend = "give a start nearer, or bounds that keep it away"
-                if not any(n in named for n in held):
-                    mend = "no parameter is in it: leave the row out by where, or mend the data"
-                return FitError(f"{kind} in {text}{place}{where}; {when}: {mend}")
-        return FitError(f"the derivatives are not finite{place} {when}: {values_at}; give another start")
+        return zip(nodes, values, strict=True)
 
-    def _row(self, row: int) -> dict[str, Array]:
-        for block in self.reader.full():
-            if block.first_row <= row < block.first_row + block.rows:
-                at = row - block.first_row
-                return {name: column[at : at + 1] for name, column in block.columns.items()}
-        return {}
+    def _bad_row(self, theta: Array, bad: int) -> tuple[int, Mapping[str, Array]]:
+        """The first row from a bad one on whose loss is not finite, and its columns; that one if only a sum is not."""
+        read = self.reader.rows_read
+        block = next(block for block in self.reader.full() if bad < block.first_row + block.rows)
+        self.reader.rows_read = read  # a look counts as no pass
+        start = bad - block.first_row
+        rest = cut(block, start, min(start + TILE, block.rows))
+        odd = np.zeros(rest.rows, np.bool_)
+        for _, value in self._row_values(theta, rest.columns):
+            odd |= ~np.isfinite(value) if np.shape(value) == odd.shape else False
+        at = int((odd if rest.live is None else odd & rest.live).argmax())
+        return bad + at, cut(rest, at, at + 1).columns
 
     def _names_at(self, theta: Array) -> dict[str, str]:
         values = self.objective.layout.values(theta)
@@ -239,6 +269,10 @@ def _triangle(factor: Array, rows: Array) -> Array:
     """R of the QR of both, one above the other."""
     with one_thread(len(rows)):
         return np.asarray(np.linalg.qr(np.vstack([factor, rows]), mode="r"))
+
+
+def _side(bound: float) -> str:
+    return f"{bound:.15g}" if np.isfinite(bound) else ""
 
 
 def _kind(op: str, value: object) -> str:

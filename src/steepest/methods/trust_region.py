@@ -12,75 +12,26 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..spectrum import Mask, Spectrum, U, every, length, spectrum, unit_scale
 from ..types import Array, Evaluation, Need
 from .method import State
 
-Mask = NDArray[np.bool_]
-U = float(np.finfo(float).eps)
-SINGULAR = 16.0 * U  # times the number of parameters: a part of the largest singular value that is rounding
 FIRST_RADIUS = 1.0  # times the length of the scaled start; MINPACK's 100 leaps over the valley it starts in
 NOISE = 16.0 * U  # relative rounding of a loss: differences below it say nothing
 
 
-@dataclass(frozen=True)
-class Spectrum:
-    """Eigenvalues (ascending) and vectors of the scaled curvature D⁻¹HD⁻¹; `slope` are the coordinates of D⁻¹g."""
-
-    scale: Array
-    values: Array
-    vectors: Array
-    slope: Array
-    rounding: float  # below this part of the largest, an eigenvalue is 0
-
-    @property
-    def flat(self) -> Mask:
-        """Which directions have no curvature but rounding."""
-        size = np.abs(self.values)
-        return np.asarray(size <= self.rounding * max(float(size.max()), 1e-300))
-
-    def along(self, damping: float = 0.0, keep: Mask | None = None) -> Array:
-        """-(H + damping·D²)⁺ g in coordinates of the vectors; `keep` leaves directions out."""
-        with np.errstate(all="ignore"):
-            along = -self.slope / (self.values + damping)
-        usable = np.isfinite(along) if keep is None else keep & np.isfinite(along)
-        return np.where(usable, along, 0.0)
-
-    def step(self, keep: Mask | None = None) -> Array:
-        """The Newton step -H⁺g of the parameters."""
-        return np.asarray(self.vectors @ self.along(0.0, keep) / self.scale)
-
-
-def spectrum(curvature: Array, slope: Array, factor: Array | None = None, scale: Array | None = None) -> Spectrum:
-    """The spectrum of a curvature scaled to a unit diagonal.
-
-    `factor`, where there is one, is R of [√W J, √W r] = Q [R q; 0 ρ]: its singular values carry twice the digits.
-    """
-    if scale is None:
-        scale = unit_scale(curvature)
-    if factor is None:
-        values, vectors = np.linalg.eigh(curvature / np.outer(scale, scale))
-        return Spectrum(scale, values, vectors, vectors.T @ (slope / scale), SINGULAR * len(slope))
-    p = len(slope)
-    left, singular, right = np.linalg.svd(factor[:p, :p] / scale)
-    order = np.arange(p)[::-1]
-    coordinates = -(left.T @ factor[:p, p]) * singular
-    return Spectrum(scale, singular[order] ** 2, right.T[:, order], coordinates[order], (SINGULAR * p) ** 2)
-
-
 def restrict(factor: Array | None, free: Mask) -> Array | None:
     """The factor of some of the columns."""
-    if factor is None or free.all():
+    if factor is None or every(free):
         return factor
     kept = np.linalg.qr(factor[:, np.append(free, True)], mode="r")
     return np.asarray(kept)
 
 
-def unit_scale(curvature: Array) -> Array:
-    """D = √|diagonal|, 1 where that is zero."""
-    diagonal = np.sqrt(np.abs(np.diag(curvature)))
-    return np.where((diagonal > 0) & np.isfinite(diagonal), diagonal, 1.0)
+def part(matrix: Array, free: Mask) -> Array:
+    """The rows and columns of some of the parameters."""
+    return matrix if every(free) else matrix[np.ix_(free, free)]
 
 
 @dataclass(frozen=True)
@@ -120,30 +71,30 @@ class TrustRegion:
             if here is None:
                 scale = unit_scale(evaluation.curvature)
                 exact = self.quadratic and (self.need is Need.NORMAL or np.linalg.eigvalsh(evaluation.curvature)[0] > 0)
-                radius = np.inf if exact else FIRST_RADIUS * (float(np.linalg.norm(scale * theta)) or 1.0)
+                radius = np.inf if exact else FIRST_RADIUS * (length(scale * theta) or 1.0)
                 return self._propose(Memory(theta, evaluation, radius, 0.0, scale, abs(evaluation.total)), True)
-            length = float(np.linalg.norm(here.scale * (theta - here.theta)))
+            moved = length(here.scale * (theta - here.theta))
             if not evaluation.finite:
-                return self._reject(here, 0.1 * length)
+                return self._reject(here, 0.1 * moved)
             fall, noise = here.evaluation.total - evaluation.total, NOISE * abs(here.evaluation.total)
             ratio = fall / here.predicted if here.predicted > 0 else -np.inf
             if not ratio > 1e-4:  # terms as large as the loss at the start may have cancelled in this one
                 noise = max(noise, NOISE * here.typical)
             if here.predicted <= noise and fall >= -noise:
-                return self._by_gradient(here, evaluation, theta, length)
+                return self._by_gradient(here, evaluation, theta, moved)
             if not ratio > 1e-4:
-                return self._reject(here, 0.25 * length)
-            radius = 0.5 * length if ratio < 0.25 else max(here.radius, 2.0 * length) if ratio > 0.75 else here.radius
+                return self._reject(here, 0.25 * moved)
+            radius = 0.5 * moved if ratio < 0.25 else max(here.radius, 2.0 * moved) if ratio > 0.75 else here.radius
             return self._propose(self._moved(here, theta, evaluation, radius), True)
 
-    def _by_gradient(self, here: Memory, evaluation: Evaluation, theta: Array, length: float) -> tuple[Array, State]:
+    def _by_gradient(self, here: Memory, evaluation: Evaluation, theta: Array, moved: float) -> tuple[Array, State]:
         """Below its rounding the loss says nothing any more, but the gradient does: go by the fall that it promises."""
         proposal, new = self._propose(self._moved(here, theta, evaluation, here.radius), True)
-        return (proposal, new) if new.memory.predicted < here.predicted else self._reject(here, 0.25 * length)
+        return (proposal, new) if new.memory.predicted < here.predicted else self._reject(here, 0.25 * moved)
 
     def _reject(self, here: Memory, radius: float) -> tuple[Array, State]:
         """Back to the accepted point with a smaller radius."""
-        if radius <= U * max(float(np.linalg.norm(here.scale * here.theta)), 1e-300) or not here.predicted > 0:
+        if radius <= U * max(length(here.scale * here.theta), 1e-300) or not here.predicted > 0:
             return here.theta, State(False, "no step, however small, lowers the loss any further", here)
         return self._propose(replace(here, radius=radius), False)
 
@@ -152,34 +103,39 @@ class TrustRegion:
         assert evaluation.curvature is not None
         marquardt = self.need is Need.NORMAL
         scale = np.maximum(here.scale, unit_scale(evaluation.curvature)) if marquardt else here.scale
-        return replace(here, theta=theta, evaluation=evaluation, radius=radius, scale=scale)
+        return Memory(theta, evaluation, radius, here.predicted, scale, here.typical)
 
     def _propose(self, here: Memory, accepted: bool) -> tuple[Array, State]:
         """The minimum of the quadratic model within the radius, on the parameters that no bound holds."""
         evaluation, theta = here.evaluation, here.theta
         slope, curvature = evaluation.slope, evaluation.curvature
         assert curvature is not None
-        free = ~held(theta, slope, self.lower, self.upper)
-        if not free.any():
+        stuck = held(theta, slope, self.lower, self.upper)
+        if every(stuck):
             return theta, State(accepted, "every parameter is held at a bound", here)
+        free = ~stuck
         # an exact Hessian has a factor of residuals only where it is that of a quadratic
         factor = restrict(evaluation.factor, free) if self.need is Need.NORMAL or self.quadratic else None
-        parts = spectrum(curvature[np.ix_(free, free)], slope[free], factor, here.scale[free])
+        parts = spectrum(part(curvature, free), slope[free], factor, here.scale[free])
         along = constrained_step(parts, here.radius)
         step = np.zeros_like(theta)
         step[free] = parts.vectors @ along / parts.scale
-        trial = np.clip(theta + step, self.lower, self.upper)
-        predicted = -float(parts.slope @ along + 0.5 * along @ (parts.values * along))
-        if (trial != theta + step).any():
+        whole = theta + step
+        trial = np.minimum(np.maximum(whole, self.lower), self.upper)
+        predicted = -float(parts.slope.dot(along) + 0.5 * along.dot(parts.values * along))
+        if not every(trial == whole):
             moved = trial - theta
             predicted = -float(slope @ moved + 0.5 * moved @ curvature @ moved)
-        stalled = "" if (trial != theta).any() else "the gradient is zero to rounding"
+        stalled = "" if not every(trial == theta) else "the gradient is zero to rounding"
         return trial, State(accepted, stalled, replace(here, predicted=predicted))
 
 
 def held(theta: Array, slope: Array, lower: Array, upper: Array) -> Mask:
     """Which parameters stand at a bound that the descent pushes against."""
-    return np.asarray(((theta <= lower) & (slope > 0)) | ((theta >= upper) & (slope < 0)))
+    low, high = theta <= lower, theta >= upper
+    if not np.count_nonzero(low | high):
+        return low
+    return np.asarray((low & (slope > 0)) | (high & (slope < 0)))
 
 
 def constrained_step(parts: Spectrum, radius: float) -> Array:
@@ -191,24 +147,27 @@ def constrained_step(parts: Spectrum, radius: float) -> Array:
     slope, flat, lowest = parts.slope, parts.flat, float(parts.values[0])
     if math.isinf(radius):
         return parts.along(0.0, ~flat)
-    if (lowest > 0 or flat[0]) and np.all(np.abs(slope[flat]) <= 1e3 * U * np.linalg.norm(slope)):
+    size = length(slope)
+    if (lowest > 0 or flat[0]) and every(~flat | (np.abs(slope) <= 1e3 * U * size)):
         full = parts.along(0.0, ~flat)
-        if np.linalg.norm(full) <= radius:
+        if length(full) <= radius:
             return full
-    tiny = parts.rounding * max(float(np.abs(parts.values).max()), 1e-300)
+    tiny = parts.rounding * max(abs(lowest), abs(float(parts.values[-1])), 1e-300)
     floor = max(0.0, -lowest)
-    low, high = floor, floor + float(np.linalg.norm(slope)) / radius + tiny
-    if lowest < 0 and not flat[0] and np.linalg.norm(parts.along(floor + tiny)) <= radius:
+    low, high = floor, floor + size / radius + tiny
+    if lowest < 0 and not flat[0] and length(parts.along(floor + tiny)) <= radius:
         # the hard case: the slope has no part along the most negative curvature; go along it to the edge
         along = parts.along(floor + tiny)
         along[0] = 0.0
         along[0] = math.copysign(max(radius**2 - float(along @ along), 0.0) ** 0.5, -float(slope[0]))
         return along
+    coordinates = list(zip(slope.tolist(), parts.values.tolist(), strict=True))
     for _ in range(100):
         middle = 0.5 * (low + high)
         if high - low <= 1e-3 * (middle - floor) or not low < middle < high:
             break
-        if np.linalg.norm(parts.along(middle)) > radius:
+        # in plain floats: above the floor no denominator is zero
+        if math.hypot(*[s / (value + middle) for s, value in coordinates]) > radius:
             low = middle
         else:
             high = middle

@@ -1,0 +1,80 @@
+"""Eigenvalues and vectors of a curvature in units of its own diagonal, and what is rounding in them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+U = float(np.finfo(float).eps)
+SINGULAR = 16.0 * U  # times the number of parameters: a part of the largest singular value that is rounding
+
+
+def every(mask: Mask) -> bool:
+    """Whether all are true: `mask.all()` in a fifth of its time, which counts where there are three parameters."""
+    return bool(np.count_nonzero(mask) == mask.size)
+
+
+def length(vector: Array) -> float:
+    """The Euclidean norm of a vector (p,)."""
+    return math.sqrt(vector.dot(vector))
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """Eigenvalues (ascending) and vectors of the scaled curvature D⁻¹HD⁻¹; `slope` are the coordinates of D⁻¹g.
+
+    `flat` says which directions have no curvature but rounding.
+    """
+
+    scale: Array
+    values: Array
+    vectors: Array
+    slope: Array
+    rounding: float  # below this part of the largest, an eigenvalue is 0
+    flat: Mask
+
+    def along(self, damping: float = 0.0, keep: Mask | None = None) -> Array:
+        """-(H + damping·D²)⁺ g in coordinates of the vectors; `keep` leaves directions out. NumPy may warn."""
+        along = -self.slope / (self.values + damping)
+        usable = np.isfinite(along) if keep is None else keep & np.isfinite(along)
+        return along if every(usable) else np.where(usable, along, 0.0)
+
+    def step(self, keep: Mask | None = None) -> Array:
+        """The Newton step -H⁺g of the parameters."""
+        with np.errstate(all="ignore"):
+            return np.asarray(self.vectors @ self.along(0.0, keep) / self.scale)
+
+
+def spectrum(curvature: Array, slope: Array, factor: Array | None = None, scale: Array | None = None) -> Spectrum:
+    """The spectrum of a curvature scaled to a unit diagonal.
+
+    `factor`, where there is one, is R of [√W J, √W r] = Q [R q; 0 ρ]: its singular values carry twice the digits.
+    """
+    if scale is None:
+        scale = unit_scale(curvature)
+    if factor is None:
+        values, vectors = np.linalg.eigh(curvature / (scale[:, None] * scale))
+        return _spectrum(scale, values, vectors, vectors.T @ (slope / scale), SINGULAR * len(slope))
+    p = len(slope)
+    left, singular, right = np.linalg.svd(factor[:p, :p] / scale)
+    order = np.arange(p)[::-1]
+    coordinates = -(left.T @ factor[:p, p]) * singular
+    return _spectrum(scale, singular[order] ** 2, right.T[:, order], coordinates[order], (SINGULAR * p) ** 2)
+
+
+def _spectrum(scale: Array, values: Array, vectors: Array, slope: Array, rounding: float) -> Spectrum:
+    largest = max(abs(float(values[0])), abs(float(values[-1])), 1e-300)
+    return Spectrum(scale, values, vectors, slope, rounding, np.abs(values) <= rounding * largest)
+
+
+def unit_scale(curvature: Array) -> Array:
+    """D = √|diagonal|, 1 where that is zero."""
+    diagonal = np.sqrt(np.abs(curvature.diagonal()))
+    if all(0.0 < size < math.inf for size in diagonal.tolist()):
+        return diagonal
+    return np.where((diagonal > 0) & np.isfinite(diagonal), diagonal, 1.0)
