@@ -118,20 +118,20 @@ def peaks(count: int, variant: int) -> str:
 
 
 def build(rows: int, rounds: int) -> dict[str, list[float]]:
-    """Seconds of the first call of a new formula in a warm process, less those of a later call: program and kernel.
-
-    The place for a narrower clock: the function of steepest.kernels.kernel that builds machine code, once it is there.
-    """
+    """Seconds from the row sums of a new formula to machine code, in a warm process: the slower of the two kernels
+    that a fit is made of, loss and gradient, and JᵀJ."""
     import steepest
+    from steepest.kernels.native import NativeKernel
+    from steepest.types import Need
 
     random = np.random.default_rng(1)
     data = {"x": random.uniform(0.0, 5.0, BUILD_ROWS), "y": random.uniform(0.0, 1.0, BUILD_ROWS)}
 
     def one(formula: str) -> float:
-        function = steepest.function(formula, data, reduce="sum")
-        theta = np.linspace(0.5, 1.5, len(function.names))
-        first = seconds(lambda: function(theta))
-        return first - min(seconds(lambda: function(theta)) for _ in range(3))
+        objective = steepest.function(formula, data, reduce="sum")._surface.objective
+        columns = [data[name] for name in objective.columns]
+        sums = [objective.rows(need) for need in (Need.GRADIENT, Need.NORMAL)]
+        return max(seconds(lambda s=s: NativeKernel(s).loop(columns)) for s in sums)
 
     formulas = {
         "3": fresh(COMMON)[: rounds + 1],

@@ -131,7 +131,7 @@ class Shape:
         if self.in_registers or not self.groups:
             return TILE
         rows = STRIP // (8 * sum(self.padded)) // WIDTH * WIDTH
-        return max(WIDTH, 1 << (min(rows, 1024).bit_length() - 1))
+        return max(WIDTH, 1 << (min(rows, 512).bit_length() - 1))
 
     @cached_property
     def scratch(self) -> int:

@@ -67,7 +67,7 @@ class NativeKernel:
             return last[2]
         columns = [block.columns[name] for name in self.rows.columns_used]
         held = max(1, min(HELD // self._shape.size, -(-block.rows // TILE)))
-        bound = Pass(self._loop(columns), columns, block.rows, block.live, self.rows.layout.size,
+        bound = Pass(self.loop(columns), columns, block.rows, block.live, self.rows.layout.size,
                      np.empty((held, self._shape.size)), self._operations)  # fmt: skip
         self._last = thread, block, bound
         return bound
@@ -76,7 +76,7 @@ class NativeKernel:
     def _operations(self) -> int:
         return len(self.rows.graph.reachable(self.rows.outputs)) + self._shape.products
 
-    def _loop(self, columns: Sequence[Array]) -> Loop:
+    def loop(self, columns: Sequence[Array]) -> Loop:
         """The machine code for columns that lie in memory like these."""
         kinds = tuple(map(Kind.of, columns))
         if kinds not in self._loops:

@@ -23,6 +23,7 @@ from .machine import Library, Target, build
 
 KEPT = 256  # compiled programs that are kept
 SHARED = 1 << 23  # rows × operations from which on a pass is worth handing to threads
+LINE = 64  # bytes of a line of the cache
 GRAB = 16  # tiles that a thread takes at once
 
 
@@ -40,7 +41,7 @@ class Loop:
     def __init__(self, text: str, scratch: int = 0) -> None:
         self._library = build(text, Target.chosen())
         self.run = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(self._library.address("run"))
-        self.scratch = scratch + WIDTH  # doubles that a thread works in
+        self.scratch = scratch + LINE // 8  # doubles that a thread works in
 
 
 class Pass:
@@ -62,7 +63,8 @@ class Pass:
             words += (_address(column), column.strides[0], column.strides[-1])
         self._frame = np.array(words, dtype=np.int64)
         scratch = [np.empty(loop.scratch) for _ in range(share)]
-        self._arguments = [(_address(self._frame), _address(s)) for s in scratch]
+        # vectors that begin at a line of the cache never straddle two
+        self._arguments = [(_address(self._frame), -(-_address(s) // LINE) * LINE) for s in scratch]
         self._kept = (columns, flags, scratch)  # addresses do not keep what stands there
 
     def __call__(self, theta: Array) -> Iterator[Array]:
