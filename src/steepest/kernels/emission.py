@@ -168,9 +168,20 @@ class Rows:
         for node in self._nodes:
             if self.graph.nodes[node][0] == "*" and node in self._rowwise and node not in outputs:
                 by = users[node]
-                if len(by) == 1 and self.graph.nodes[by[0]][0] in ("+", "-") and by[0] not in taken.values():
+                sums = len(by) == 1 and self.graph.nodes[by[0]][0] in ("+", "-")
+                if sums and by[0] not in taken.values() and not self._may_cancel(by[0]):
                     taken[node] = by[0]
         return taken
+
+    def _may_cancel(self, node: int) -> bool:
+        """Whether a sum is the difference of two products: where these are equal it is 0 only if both are rounded.
+
+        A root of x·x - z·z would else have no value there.
+        """
+        op, *args = self.graph.nodes[node]
+        plain = [self.graph.nodes[a][1] if self.graph.nodes[a][0] == "neg" else a for a in args]
+        minus = op == "-" or plain != args
+        return minus and all(self.graph.nodes[a][0] in ("*", "**") for a in plain)
 
     def _sines_and_cosines(self) -> dict[int, int]:
         """The cosine of each sine, and the reverse, where both are wanted: together little more than one."""
