@@ -137,7 +137,7 @@ def row_terms(rows: RowSums, theta: Array, block: Block, nudge: Nudge = lambda v
         pairs = [(rows.columns, rows.columns)] * bool(rows.columns) + [((a,), (b,)) for a, b in rows.crosses]
         for left, right in pairs:
             product = columns_of(left)[:, :, None] * columns_of(right)[:, None, :]
-            parts.append(product.reshape(count, -1))
+            parts.append(product.reshape(count, product.shape[1] * product.shape[2]))
     return np.hstack(parts)
 
 

@@ -335,7 +335,6 @@ def test_a_pass_over_a_source_is_the_sum_over_its_blocks(kernel, monkeypatch, ro
     "y = exp(M @ B)*(2 + sin(M @ C))",
     "y = exp([x, z] @ B)",
     "y = a*x - x*b*z - (z*x - c*x)",
-    "y = (x > 0)*a + (z < b)*x",
 ])  # fmt: skip
 def test_every_sum_is_the_sum_of_its_rows(kernel, formula, kind):
     objective = made(formula, "w")
