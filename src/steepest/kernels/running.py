@@ -68,7 +68,7 @@ class Pass:
     def __call__(self, theta: Array) -> Iterator[Array]:
         """The lines of all tiles, in order, as many at a time as `out` holds."""
         self._theta[:] = theta
-        most = self._tiles if self._whole else len(self._out)
+        most = max(1, self._tiles) if self._whole else len(self._out)
         for first in range(0, self._tiles, most):
             end = min(first + most, self._tiles)
             self._frame[COUNTER : TILES + 1] = first, first, end
