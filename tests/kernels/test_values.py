@@ -142,3 +142,10 @@ def test_values_are_no_view_of_the_columns():
     values = found(columns, 100)
     values[:] = 0
     assert (columns["x"] != 0).all()
+
+
+@pytest.mark.parametrize("width", [1, 3, 20])
+def test_a_product_with_a_vector_of_zeros_is_never_minus_zero(width):
+    objective = made("y = atan2(W @ B, -1)", W=width)
+    function = RowValues(objective.graph, objective.prediction, ["W"], {"B": np.zeros(width)})
+    assert (function({"W": np.full((100, width), -1.0)}, 100) == np.pi).all()

@@ -392,8 +392,8 @@ class Rows:
         """matrix @ vector of parameters."""
         start = self._layout.slices[name].start
         if matrix.values is not None:
-            total = self.lanes.mul(matrix.values[0], self._element(integer(start)))
-            for j in range(1, matrix.width):
+            total = self.lanes.number(0.0)  # so that no sum of zeros is -0, as in NumPy
+            for j in range(matrix.width):
                 total = self.lanes.fma(matrix.values[j], self._element(integer(start + j)), total)
             return total
 
