@@ -151,10 +151,10 @@ def check_total(total: Total, rows: RowSums, theta: Array, block: Block, samples
     assert total.values.shape == terms.shape[1:]
     nudged = [row_terms(rows, theta, block, nudge_by(seed)) for seed in range(samples)]
     with np.errstate(all="ignore"):
-        finite = [np.isfinite(t.sum(axis=0)) for t in (terms, *nudged)]
-        spread = np.max([np.abs(t - terms) for t in nudged], axis=0).sum(axis=0)
-        allowed = 1e-13 * np.abs(terms).sum(axis=0) + 20 * spread + 1e-300
-        sums = terms.sum(axis=0)
+        finite = [np.isfinite(_by_column(t)) for t in (terms, *nudged)]
+        spread = _by_column(np.max([np.abs(t - terms) for t in nudged], axis=0))
+        allowed = 1e-13 * _by_column(np.abs(terms)) + 20 * spread + 1e-300
+        sums = _by_column(terms)
         sure, never = np.all(finite, axis=0), ~np.any(finite, axis=0)
         found = np.isfinite(total.values)
         assert found[sure].all(), "not finite where it should be"
@@ -163,6 +163,11 @@ def check_total(total: Total, rows: RowSums, theta: Array, block: Block, samples
         off = np.abs(total.values - sums)[both] / allowed[both]
     assert (off <= 1).all(), f"{off.max()} times what rounding allows, at {np.flatnonzero(both)[off.argmax()]}"
     assert total.rows == len(terms)
+
+
+def _by_column(terms: Array) -> Array:
+    """The sum of each column, pairwise: NumPy adds pairwise only what is contiguous."""
+    return np.ascontiguousarray(terms.T).sum(axis=1)
 
 
 def needs(objective: Objective) -> Iterator[Need]:
