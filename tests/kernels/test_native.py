@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import steepest
 from steepest.data.columns import KEPT
 from steepest.data.source import TILE, Block, cut
 from steepest.kernels import loops, native, running
@@ -344,6 +345,10 @@ def test_the_length_of_a_strip_does_not_change_a_bit(monkeypatch, fresh):
         assert all_bits(objective, block, only=(Need.NORMAL, Need.HESSIAN)) == here
 
 
+def test_thousands_of_columns_leave_a_strip_eight_rows():
+    assert Shape(made("y = W @ B", W=5000).rows(Need.NORMAL)).strip == 8
+
+
 @pytest.mark.parametrize("degree", range(8, 13))
 def test_about_as_many_sums_as_there_are_registers_are_right(degree):
     text = "y = " + " + ".join(f"a{k}*x**{k}" for k in range(degree + 1))
@@ -501,31 +506,53 @@ def test_no_more_programs_are_kept_than_may_be_and_a_forgotten_one_still_runs(bu
 
 
 # at once -------------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("threads", ["1", "2", "5"])
-def test_one_kernel_called_by_two_threads_at_once_answers_both(monkeypatch, threads):
-    monkeypatch.setattr(running, "SHARED", 1)
-    monkeypatch.setenv("STEEPEST_THREADS", threads)
-    rows = 40_000
-    objective = made("y = a*exp(M @ B) + c*x", "w")
-    block = block_of(objective, table(rows), mask("some", rows))
-    summed = NativeKernel(objective.rows(Need.GRADIENT))
-    thetas = [np.full(5, 0.05 * k) for k in range(6)]
-    right = [bits(summed.total(theta, block)) for theta in thetas]
-    wrong, start = [], threading.Barrier(3)
+def at_once(function, right):
+    """The arguments for which a function answers otherwise when three threads call it at once; `right`: answers."""
+    wrong, start, arguments = [], threading.Barrier(3), list(right)
 
-    def work(mine):
+    def work(first):
         start.wait()
         for turn in range(60):
-            k = mine[turn % len(mine)]
-            if bits(summed.total(thetas[k], block)) != right[k]:
-                wrong.append(k)
+            argument = arguments[(first + turn) % len(arguments)]
+            if function(argument) != right[argument]:
+                wrong.append(argument)
 
-    workers = [threading.Thread(target=work, args=(mine,)) for mine in ((0, 1), (2, 3, 4), (5,))]
+    workers = [threading.Thread(target=work, args=(first,)) for first in (0, 2, 5)]
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join()
-    assert not wrong
+    return wrong
+
+
+@pytest.mark.parametrize("threads", ["1", "2", "5"])
+def test_one_kernel_called_by_three_threads_at_once_answers_each(monkeypatch, threads):
+    monkeypatch.setattr(running, "SHARED", 1)
+    monkeypatch.setenv("STEEPEST_THREADS", threads)
+    objective = made("y = a*exp(M @ B) + c*x", "w")
+    block = block_of(objective, table(40_000), mask("some", 40_000))
+    summed = NativeKernel(objective.rows(Need.GRADIENT))
+
+    def answer(k):
+        return bits(summed.total(np.full(5, 0.05 * k), block))
+
+    assert not at_once(answer, {k: answer(k) for k in range(6)})
+
+
+@pytest.mark.parametrize("threads", ["1", "3"])
+def test_one_function_called_by_three_threads_at_once_answers_each(monkeypatch, threads):
+    monkeypatch.setattr(running, "SHARED", 1)
+    monkeypatch.setenv("STEEPEST_THREADS", threads)
+    columns = table(40_000)
+    columns["x"][5000] = np.nan
+    text = "y = a*exp(-b*x) + c*z"
+    alone, shared = steepest.function(text, columns), steepest.function(text, columns)
+
+    def asked(function, k):
+        loss, gradient = function(np.full(3, 0.05 * k))
+        return loss, gradient.tobytes()
+
+    assert not at_once(lambda k: asked(shared, k), {k: asked(alone, k) for k in range(6)})
 
 
 def run(script, **environment):
