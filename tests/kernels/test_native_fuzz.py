@@ -114,7 +114,7 @@ LOUD = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too
 
 
 @given(cases())
-@settings(max_examples=300, derandomize=True, deadline=None, database=None, suppress_health_check=LOUD)
+@settings(max_examples=200, derandomize=True, deadline=None, database=None, suppress_health_check=LOUD)
 def test_random_formulas_have_the_sums_of_their_rows(case):
     agree(case)
 

@@ -28,7 +28,7 @@ right = [kernel.total(theta, block).values.tobytes() for theta in thetas]
 delay = random.Random(7)
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGALRM, signal.default_int_handler)
-end = time.monotonic() + float(sys.argv[1]) if len(sys.argv) > 1 else time.monotonic() + 4
+end = time.monotonic() + float(sys.argv[1]) if len(sys.argv) > 1 else time.monotonic() + 2
 count = 0
 while time.monotonic() < end:
     arrived = False
