@@ -176,9 +176,20 @@ class Rows:
         for node in self._nodes:
             if self.graph.nodes[node][0] == "*" and node in self._rowwise and node not in outputs:
                 by = users[node]
-                if len(by) == 1 and self.graph.nodes[by[0]][0] in ("+", "-") and by[0] not in taken.values():
+                sums = len(by) == 1 and self.graph.nodes[by[0]][0] in ("+", "-")
+                if sums and by[0] not in taken.values() and not self._may_cancel(by[0]):
                     taken[node] = by[0]
         return taken
+
+    def _may_cancel(self, node: int) -> bool:
+        """Whether a sum is the difference of two products: where these are equal it is 0 only if both are rounded.
+
+        A root of x·x - z·z would else have no value there.
+        """
+        op, *args = self.graph.nodes[node]
+        plain = [self.graph.nodes[a][1] if self.graph.nodes[a][0] == "neg" else a for a in args]
+        minus = op == "-" or plain != args
+        return minus and all(self.graph.nodes[a][0] in ("*", "**") for a in plain)
 
     def _sines_and_cosines(self) -> dict[int, int]:
         """The cosine of each sine, and the reverse, where both are wanted: together little more than one."""
@@ -408,8 +419,8 @@ class Rows:
         """matrix @ vector of parameters."""
         start = self._layout.slices[name].start
         if matrix.values is not None:
-            total = self.lanes.mul(matrix.values[0], self._element(integer(start)))
-            for j in range(1, matrix.width):
+            total = self.lanes.number(0.0)  # so that no sum of zeros is -0, as in NumPy
+            for j in range(matrix.width):
                 total = self.lanes.fma(matrix.values[j], self._element(integer(start + j)), total)
             return total
 

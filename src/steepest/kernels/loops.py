@@ -130,8 +130,8 @@ class Shape:
         """Rows of a strip."""
         if self.in_registers or not self.groups:
             return TILE
-        rows = STRIP // (8 * sum(self.padded)) // WIDTH * WIDTH
-        return max(WIDTH, 1 << (min(rows, 512).bit_length() - 1))
+        rows = STRIP // (8 * sum(self.padded))
+        return 1 << (min(max(rows, WIDTH), 512).bit_length() - 1)
 
     @cached_property
     def scratch(self) -> int:

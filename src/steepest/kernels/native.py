@@ -42,11 +42,14 @@ class NativeKernel:
             total[shape.places], bad, used = before.values, before.bad, used + before.rows
             if shape.weight_place is not None:
                 total[shape.weight_place] = before.weight
-        for tiles in self._pass(block)(theta):
+        bound = self._pass(block)
+        for tiles in bound(theta):
+            so_far = total.copy()
             fold(total, tiles)
             if bad is None and not np.isfinite(total).all():
-                bad = self._first_bad(theta, block, first, tiles)
+                bad = self._first_bad(theta, block, first, np.vstack([so_far, tiles]))
             first += len(tiles) * TILE
+        self._last = get_ident(), block, bound
         weight = float(used) if shape.weight_place is None else float(total[shape.weight_place])
         return Total(used, weight, bad, total[shape.places])
 
@@ -54,23 +57,26 @@ class NativeKernel:
         """The columns of each tile's live rows side by side, (rows, width): what a QR factors."""
         return self.reference.column_tiles(theta, block)
 
-    def _first_bad(self, theta: Array, block: Block, first: int, tiles: Array) -> int:
-        """The first row that is not finite, looked for in its tile; the first tile's where only the sum is not."""
-        fine = np.isfinite(tiles).all(axis=1)
-        tile = 0 if fine.all() else int(np.argmin(fine))
-        return self.reference.first_bad(theta, block, first + tile * TILE)
+    def _first_bad(self, theta: Array, block: Block, first: int, sums: Array) -> int:
+        """The first row that is not finite, in the tile where the sum so far ceases to be: the tile's first live one
+        where only the sum overflows. `sums` are those before the tile at row `first`, then those of each tile.
+        """
+        with np.errstate(all="ignore"):
+            fine = np.isfinite(np.add.accumulate(sums)).all(axis=1)
+        return self.reference.first_bad(theta, block, first + (int(np.argmin(fine)) - 1) * TILE)
 
     def _pass(self, block: Block) -> Pass:
-        """The machine code bound to a block; kept for the next call, which is most often about the same rows."""
-        thread, last = get_ident(), self._last
-        if last is not None and last[0] == thread and last[1] is block:
+        """The machine code bound to a block: that of the last call, which was most often about the same rows.
+
+        It is kept only when a call has ended: after an interrupt threads may still be at work on its memory.
+        """
+        last, self._last = self._last, None
+        if last is not None and last[0] == get_ident() and last[1] is block:
             return last[2]
         columns = [block.columns[name] for name in self.rows.columns_used]
         held = max(1, min(HELD // self._shape.size, -(-block.rows // TILE)))
-        bound = Pass(self.loop(columns), columns, block.rows, block.live, self.rows.layout.size,
-                     np.empty((held, self._shape.size)), self._operations)  # fmt: skip
-        self._last = thread, block, bound
-        return bound
+        return Pass(self.loop(columns), columns, block.rows, block.live, self.rows.layout.size,
+                    np.empty((held, self._shape.size)), self._operations)  # fmt: skip
 
     @cached_property
     def _operations(self) -> int:

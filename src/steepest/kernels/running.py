@@ -7,8 +7,8 @@ import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -70,7 +70,7 @@ class Pass:
     def __call__(self, theta: Array) -> Iterator[Array]:
         """The lines of all tiles, in order, as many at a time as `out` holds."""
         self._theta[:] = theta
-        most = self._tiles if self._whole else len(self._out)
+        most = max(1, self._tiles) if self._whole else len(self._out)
         for first in range(0, self._tiles, most):
             end = min(first + most, self._tiles)
             self._frame[COUNTER : TILES + 1] = first, first, end
@@ -86,26 +86,46 @@ def _address(array: Any) -> int:
 
 
 class _Pool:
-    """Threads beside the calling one; made again after a fork, which takes none of them along."""
+    """Threads beside the calling one; made again after a fork, which takes none of them along.
+
+    An interrupt may come at any moment and must leave no lock taken, as it may in `concurrent.futures`: queues of C
+    are all that callers and threads share. What was begun then runs to its end on the memory of its own Pass.
+    """
 
     def __init__(self) -> None:
-        self._lock, self._made_for = threading.Lock(), (0, 0)
+        self._lock, self._made, self._tasks = threading.Lock(), 0, SimpleQueue[Any]()
 
     def run(self, task: Callable[[int], None], number: int) -> None:
         """`task(k)` for k < number at once."""
         with self._lock:
-            if self._made_for[0] != os.getpid() or self._made_for[1] < number:
-                self._made_for = os.getpid(), number
-                self._executor = ThreadPoolExecutor(number - 1, "steepest")
-            others = [self._executor.submit(task, k) for k in range(1, number)]
+            while self._made < number - 1:
+                threading.Thread(target=_work, args=(self._tasks,), name="steepest", daemon=True).start()
+                self._made += 1
+        done = SimpleQueue[BaseException | None]()
+        for k in range(1, number):
+            self._tasks.put((task, k, done))
+        task(0)
+        errors = [done.get() for _ in range(1, number)]
+        for error in errors:
+            if error is not None:
+                raise error
+
+
+def _work(tasks: SimpleQueue[Any]) -> None:
+    """What a thread does all its life."""
+    while True:
+        task, k, done = tasks.get()
         try:
-            task(0)
-        finally:  # nobody leaves while others still write into the sums
-            for other in others:
-                other.result()
+            task(k)
+            done.put(None)
+        except BaseException as error:  # raised by the caller
+            done.put(error)
+        del task, done  # they hold the arrays of a pass
 
 
 _POOL = _Pool()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_POOL.__init__)  # type: ignore[misc]
 
 
 class _Cache:
