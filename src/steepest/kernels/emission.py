@@ -326,16 +326,16 @@ class Rows:
         if kind.along_rows:
             where = self.memory.at(base, i, typ)
             if mask is None:
-                value = builder.load(where, typ=eight, align=size)
+                value = builder.load(where, typ=eight, align=1)
             else:
                 intrinsic = f"llvm.masked.load.v8{'f' if kind.number[0] == 'f' else 'i'}{8 * size}.p0"
-                align = ir.Constant(ir.IntType(32), size)
+                align = ir.Constant(ir.IntType(32), 1)
                 value = self.lanes.call(intrinsic, eight, where, align, mask, ir.Constant(eight, None))
         else:
             value = ir.Constant(eight, ir.Undefined)
             for k, row in enumerate(self._eight_rows(i, mask)):
                 where = self.memory.at(base, builder.mul(row, row_stride), BYTE)
-                one = builder.load(where, typ=typ, align=size)
+                one = builder.load(where, typ=typ, align=1)
                 value = builder.insert_element(value, one, ir.Constant(ir.IntType(32), k))
         return getattr(builder, widen)(value, VECTOR) if widen else value
 
@@ -362,7 +362,7 @@ class Rows:
             return self._turn([self.memory.load(start, first) for start in starts])
         if width < WIDTH:
             within = ir.Constant(MASK, [ir.Constant(FLAG, int(k < width)) for k in range(WIDTH)])
-            zero, align = ir.Constant(VECTOR, None), ir.Constant(ir.IntType(32), 8)
+            zero, align = ir.Constant(VECTOR, None), ir.Constant(ir.IntType(32), 1)
             loaded = [self.lanes.call("llvm.masked.load.v8f64.p0", VECTOR, s, align, within, zero) for s in starts]
             return self._turn(loaded)[:width]
         columns: list[Value] = []

@@ -11,6 +11,7 @@ from ..formula.program import Graph
 from ..types import Array, Total
 from .numpy import NumpyKernel
 
+WIDEST = 1 << 13  # columns of a matrix that machine code holds on the stack of a thread, eight rows at a time
 WORTH = 1 << 17  # rows × operations from which on machine code is worth its compilation
 
 
@@ -26,8 +27,8 @@ class Kernel(Protocol):
 
 def kernel_for(rows: RowSums, count: int) -> Kernel:
     """The kernel of passes over so many rows: decided by the rows and the program, never by a clock."""
-    native = bool(rows.columns_used) and is_native(rows.graph, rows.outputs, count)
-    if not native:
+    narrow = max((width or 1 for width in rows.layout.widths), default=1) <= WIDEST
+    if not (rows.columns_used and narrow and is_native(rows.graph, rows.outputs, count)):
         return NumpyKernel(rows)
     from .native import NativeKernel
 

@@ -28,6 +28,7 @@ from .lanes import INTEGER, WIDTH, Lanes, Splat, Value
 from .machine import Target
 
 REGISTERS = 72  # sums up to here are kept in registers (and in the stack beyond the 32 that there are)
+SPILLING = 24  # products from which on registers do not hold all sums
 LARGE = 400  # nodes from which on the one masked body serves all rows: it is the arithmetic that takes the time
 STRIP = 256 << 10  # bytes of a strip of columns, which is to stay in the second cache
 BLOCK = 4  # columns of a block of products, on either side
@@ -183,14 +184,19 @@ class _Loop:
         return str(self.module)
 
     def over_rows(self, start: Value, stop: Value, carried: Sequence[Value],
-                  group: Callable[[Value, Value | None, list[Value]], Sequence[Value]]) -> list[Value]:  # fmt: skip
-        """`group(i, mask, carried)` for every eight rows: unmasked (None) as far as that goes, then masked."""
+                  group: Callable[[Value, Value | None, list[Value]], Sequence[Value]],
+                  twice: Callable[[Value, list[Value]], Sequence[Value]] | None = None) -> list[Value]:  # fmt: skip
+        """`group(i, mask, carried)` for every eight rows: unmasked (None) as far as that goes, then masked.
+
+        `twice(i, carried)`, where given, does the unmasked ones two by two.
+        """
         builder = self.builder
         held = list(carried)
         if not self.only_masked:
-            whole = builder.add(start, builder.and_(builder.sub(stop, start), integer(-WIDTH)))
+            step = WIDTH if twice is None else 2 * WIDTH
+            whole = builder.add(start, builder.and_(builder.sub(stop, start), integer(-step)))
             middle = builder.select(self.clean, whole, start)
-            held = repeat(builder, start, middle, WIDTH, held, lambda i, c: group(i, None, c))
+            held = repeat(builder, start, middle, step, held, twice or (lambda i, c: group(i, None, c)))
             start = middle
         return repeat(builder, start, stop, WIDTH, held, lambda i, c: group(i, self.rows.mask(i, stop), c))
 
@@ -294,22 +300,35 @@ class _SumsLoop(_Loop):
     # few sums ----------------------------------------------------------------------------------------------
     def _in_registers(self, number: Value, start: Value, stop: Value) -> None:
         zero = self.lanes.number(0.0)
-        held = self.over_rows(start, stop, [zero] * (self.shape.sums + self.shape.products), self._add)
+        count = self.shape.sums + self.shape.products
+        twice = self._add_twice if self.shape.products > SPILLING else None
+        held = self.over_rows(start, stop, [zero] * count, lambda i, mask, held: self._add([i], mask, held), twice)
         for j in range(self.shape.size):
             self.memory.store(held[j] if j < len(held) else zero, self.scratch, integer(j * WIDTH))
         self._add_lanes(number)
 
-    def _add(self, i: Value, mask: Value | None, held: list[Value]) -> Sequence[Value]:
-        values = self.rows.group(i, mask)
+    def _add_twice(self, i: Value, held: list[Value]) -> Sequence[Value]:
+        return self._add([i, self.builder.add(i, integer(WIDTH))], None, held)
+
+    def _add(self, rows: Sequence[Value], mask: Value | None, held: list[Value]) -> Sequence[Value]:
+        """Add what eight rows give, or twice eight, to each sum: one that lies in the stack is then fetched once."""
+        both = [self.rows.group(i, mask) for i in rows]
         new: list[Value] = []
         for item in self.sums:
-            new += [self._plus(held[len(new) + j], item, j, values, mask) for j in range(item.width)]
-        columns = [[self._column(item, j, values, mask) for item in group for j in range(item.width)]
-                   for group in self.shape.groups]  # fmt: skip
+            for j in range(item.width):
+                total = held[len(new)]
+                for values in both:
+                    total = self._plus(total, item, j, values, mask)
+                new.append(total)
+        columns = [[[self._column(item, j, values, mask) for item in group for j in range(item.width)]
+                    for group in self.shape.groups] for values in both]  # fmt: skip
         for a, b in self.shape.pairs:
-            for k, left in enumerate(columns[a]):
-                for right in columns[b][k if a == b else 0 :]:
-                    new.append(self.lanes.fma(left, right, held[len(new)]))
+            for k in range(self.shape.widths[a]):
+                for l in range(k if a == b else 0, self.shape.widths[b]):
+                    total = held[len(new)]
+                    for sides in columns:
+                        total = self.lanes.fma(sides[a][k], sides[b][l], total)
+                    new.append(total)
         return new
 
     # many sums ---------------------------------------------------------------------------------------------

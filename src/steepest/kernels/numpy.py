@@ -67,7 +67,7 @@ class NumpyKernel:
         for node, matrix in item.terms:
             factor = values[self._index[node]]
             if matrix is None:
-                parts.append(np.array([_sum(factor, rows)]))
+                parts.append(np.full(item.width, _sum(factor, rows)))
             else:
                 parts.append(np.einsum("i,ij->j", np.broadcast_to(factor, (rows,)), values[self._index[matrix]]))
         return parts[0] if len(parts) == 1 else np.asarray(sum(parts[1:], parts[0]))

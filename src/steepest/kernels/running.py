@@ -30,7 +30,7 @@ GRAB = 16  # tiles that a thread takes at once
 def threads() -> int:
     """Threads of a pass: STEEPEST_THREADS, else the processors that this process may use."""
     given = os.environ.get("STEEPEST_THREADS", "")
-    if given.isdigit():
+    if given.isascii() and given.isdigit():
         return max(1, int(given))
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -145,6 +145,8 @@ class _Cache:
 
 
 _COMPILED = _Cache()
+if hasattr(os, "register_at_fork"):  # another thread may have been compiling
+    os.register_at_fork(after_in_child=_COMPILED.__init__)  # type: ignore[misc]
 
 
 def compiled(graph: Graph, outputs: Sequence[int], apart: Any, make: Callable[[], Loop]) -> Loop:

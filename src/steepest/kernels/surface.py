@@ -21,7 +21,7 @@ from ..types import Array, Evaluation, Need, Total
 from .kernel import Kernel, described, kernel_for
 
 HUGE = 1e154  # its square overflows
-LONGEST = 1 << 23  # rows of a block: short enough that progress is seen, long enough for all threads
+LONGEST = 1 << 26  # rows of a block: short enough that progress is seen, long enough for all threads
 GRAM_LIMIT = 1e12  # condition of the scaled Gram matrix above which it has too few digits and a QR is made
 
 
