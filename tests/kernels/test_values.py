@@ -44,13 +44,13 @@ def native(monkeypatch):
     monkeypatch.setattr(kernel, "WORTH", 0)
 
 
-def expression(text):
+def expression(text, count=10_000):
     """RowValues of an expression, and the same by the evaluator: (columns) -> (rows,)."""
     objective = made(f"y = {text} + 0*(x + z)", W=20)
     graph, node = objective.graph, objective.prediction
     values = {name: AT[name] for name in objective.layout.names}
     columns = [name for name in objective.columns if name != "y"]
-    found = RowValues(graph, node, columns, values)
+    found = RowValues(graph, node, columns, values, count)
     theta = np.concatenate([np.zeros(0), *(np.atleast_1d(v) for v in values.values())])
     evaluator = Evaluator(graph, [node], columns, objective.layout.places)
 
@@ -103,7 +103,7 @@ def test_a_value_that_is_no_number_stands_where_the_evaluator_has_it():
                  "where(not x < z, 1, 2)", "where(x >= z or x < z, 1, 2)", "where(x > 0 and z > 0, x, z)"):  # fmt: skip
         objective = made(f"y = {text}")
         used = [name for name in objective.columns if name != "y"]
-        found = RowValues(objective.graph, objective.prediction, used, {})(columns, pairs.shape[1])
+        found = RowValues(objective.graph, objective.prediction, used, {}, 169)(columns, pairs.shape[1])
         with np.errstate(all="ignore"):
             right = Evaluator(objective.graph, [objective.prediction], used, {})(np.zeros(0), columns)[0]
         agree(found, right, 2e-15)
@@ -114,7 +114,7 @@ def test_a_condition_is_one_or_zero():
     graph = objective.graph
     node = next(n for n, (op, *_) in enumerate(graph.nodes) if op == ">")
     columns = table(5000)
-    found = RowValues(graph, node, ["x"], {"a": 0.2})(columns, 5000)
+    found = RowValues(graph, node, ["x"], {"a": 0.2}, 5000)(columns, 5000)
     assert (found == (columns["x"] > 0.2)).all()
 
 
@@ -124,14 +124,15 @@ def test_one_masked_body_for_all_rows_gives_the_values_of_two(monkeypatch):
     here = found(columns, 9001).tobytes()
     monkeypatch.setattr(running, "_COMPILED", running._Cache())
     monkeypatch.setattr(loops, "LARGE", 0)
+    found, _ = expression("a*exp(-b*x) + M @ B")
     assert found(columns, 9001).tobytes() == here
 
 
 def test_few_rows_are_left_to_the_evaluator(monkeypatch):
     monkeypatch.setattr(kernel, "WORTH", 10_000)
     monkeypatch.setattr(RowValues, "_native", lambda *_: pytest.fail("compiled"))
-    found, right = expression("a*x + b")
     for rows in (0, 1, 100):
+        found, right = expression("a*x + b", rows)
         columns = wide_table(rows)
         agree(found(columns, rows), right(columns, rows), 0.0)
 
@@ -147,5 +148,5 @@ def test_values_are_no_view_of_the_columns():
 @pytest.mark.parametrize("width", [1, 3, 20])
 def test_a_product_with_a_vector_of_zeros_is_never_minus_zero(width):
     objective = made("y = atan2(W @ B, -1)", W=width)
-    function = RowValues(objective.graph, objective.prediction, ["W"], {"B": np.zeros(width)})
+    function = RowValues(objective.graph, objective.prediction, ["W"], {"B": np.zeros(width)}, 100)
     assert (function({"W": np.full((100, width), -1.0)}, 100) == np.pi).all()

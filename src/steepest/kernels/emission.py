@@ -416,26 +416,29 @@ class Rows:
             repeat(builder, integer(0), integer(width), 1, [], single)
 
     def _dot(self, matrix: Matrix, name: str) -> Value:
-        """matrix @ vector of parameters."""
-        start = self._layout.slices[name].start
-        if matrix.values is not None:
-            total = self.lanes.number(0.0)  # so that no sum of zeros is -0, as in NumPy
-            for j in range(matrix.width):
-                total = self.lanes.fma(matrix.values[j], self._element(integer(start + j)), total)
-            return total
+        """matrix @ vector of parameters: one sum, or where it is wide four, which do not wait for one another."""
+        start, zero = self._layout.slices[name].start, self.lanes.number(0.0)  # from 0: no sum of zeros is -0
+        sums = [zero] * (4 if matrix.width > UNROLLED else 1)
+        many = len(sums)
 
-        def step(j: Value, sums: list[Value]) -> Sequence[Value]:
-            places = [self.builder.add(j, integer(k)) for k in range(len(sums))]
+        def add(j: int, held: list[Value]) -> None:
+            held[j % many] = self.lanes.fma(matrix.column(j), self._element(integer(start + j)), held[j % many])
+
+        def four(j: Value, held: list[Value]) -> Sequence[Value]:
+            places = [self.builder.add(j, integer(k)) for k in range(many)]
             elements = [self._element(self.builder.add(place, integer(start))) for place in places]
             return [self.lanes.fma(matrix.column(place), element, total)
-                    for place, element, total in zip(places, elements, sums, strict=True)]  # fmt: skip
+                    for place, element, total in zip(places, elements, held, strict=True)]  # fmt: skip
 
-        # four sums, which do not wait for one another
-        whole, zero = matrix.width // 4 * 4, self.lanes.number(0.0)
-        sums = repeat(self.builder, integer(0), integer(whole), 4, [zero] * 4, step)
+        whole = 0
+        if matrix.values is None:
+            whole = matrix.width // many * many
+            sums = repeat(self.builder, integer(0), integer(whole), many, sums, four)
         for j in range(whole, matrix.width):
-            sums[j - whole] = self.lanes.fma(matrix.column(j), self._element(integer(start + j)), sums[j - whole])
-        return self.lanes.add(self.lanes.add(sums[0], sums[1]), self.lanes.add(sums[2], sums[3]))
+            add(j, sums)
+        while len(sums) > 1:
+            sums = [self.lanes.add(x, y) for x, y in zip(sums[::2], sums[1::2], strict=True)]
+        return sums[0]
 
     def _element(self, place: Value) -> Value:
         return self.lanes.splat(self.builder.load(self.memory.at(self.theta, place), typ=DOUBLE, align=8))

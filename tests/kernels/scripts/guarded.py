@@ -155,7 +155,7 @@ def row_values() -> None:
     graph, node = objective.graph, objective.prediction
     assert node is not None
     theta = {"a": 0.5, "B": np.array([0.1, 0.2, 0.3])}
-    function = RowValues(graph, node, ("x", "M"), theta)
+    function = RowValues(graph, node, ("x", "M"), theta, 10_000)
     for rows, at_end in product((*ROWS, 4096, 4099), (True, False)):
 
         def empty(shape: Any, at_end: bool = at_end) -> np.ndarray:
