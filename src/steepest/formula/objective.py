@@ -415,6 +415,11 @@ class Penalty:
             slopes = [zero if first[n].node is None else first[n].terms[0][0] for n in flat]
             return slopes, hessian(self.graph, first, flat)
 
+    @property
+    def slopes(self) -> list[int]:
+        """The derivative by each number of theta."""
+        return self._partials[0]
+
     @cached_property
     def quadratic(self) -> bool:
         """Whether the second derivatives are constants."""

@@ -106,6 +106,51 @@ class Memory:
         self.builder.store(value, self.at(base, index), align=8)
 
 
+def as_number(lanes: Lanes, value: Value) -> Value:
+    """A mask as the numbers 1 and 0."""
+    return lanes.select(value, lanes.number(1.0), lanes.number(0.0)) if value.type == MASK else value
+
+
+def as_truth(lanes: Lanes, value: Value) -> Value:
+    """A number as the mask of what is not zero."""
+    return value if value.type == MASK else lanes.compare("!=", value, lanes.number(0.0))
+
+
+def operation(lanes: Lanes, graph: Graph, node: int, given: Sequence[Value]) -> Value:
+    """The value of a node that is no leaf, of its arguments."""
+    op, *args = graph.nodes[node]
+    if op in CONDITIONS:
+        given = [as_truth(lanes, v) for v in given]
+    elif op == "where":
+        given = [as_truth(lanes, given[0]), *(as_number(lanes, v) for v in given[1:])]
+    else:
+        given = [as_number(lanes, v) for v in given]
+    if op == "**":
+        exponent = graph.value(args[1])
+        return power(lanes, given[0], given[1], None if exponent is None else float(exponent))
+    return EMITTERS[op](lanes, *given)
+
+
+def evaluated(lanes: Lanes, graph: Graph, outputs: Sequence[int], names: Mapping[str, Value],
+              known: Mapping[int, Value] | None = None) -> dict[int, Value]:  # fmt: skip
+    """The nodes that the outputs need, as far as the names lead; `known` are those that were evaluated before."""
+    values = dict(known or {})
+    for node in graph.reachable(outputs):
+        op, *args = graph.nodes[node]
+        if node in values:
+            continue
+        if op == "number":
+            values[node] = lanes.number(float(args[0]))
+        elif op == "pi":
+            values[node] = lanes.number(math.pi)
+        elif op == "name":
+            if args[0] in names:
+                values[node] = names[args[0]]
+        elif all(a in values for a in args):
+            values[node] = operation(lanes, graph, node, [values[a] for a in args])
+    return values
+
+
 Packed = tuple[Value, int]
 """Where the columns of a matrix stand at eight rows: the first one's address, and doubles from one to the next."""
 
@@ -130,12 +175,13 @@ class Matrix:
 class Rows:
     """Emits row expressions for eight rows at a time.
 
-    What does not depend on the row is computed once, where this is made; `group` evaluates the rest.
+    `begin` computes what does not depend on the row, `group` the rest. `order`: the address of row numbers, where the
+    rows are taken in another order than they lie in.
     """
 
-    def __init__(self, lanes: Lanes, graph: Graph, outputs: Sequence[int], layout: Layout,
-                 columns: Sequence[str], kinds: Mapping[str, Kind], frame: Value) -> None:  # fmt: skip
-        self.lanes, self.graph, self.kinds = lanes, graph, kinds
+    def __init__(self, lanes: Lanes, graph: Graph, outputs: Sequence[int], layout: Layout, columns: Sequence[str],
+                 kinds: Mapping[str, Kind], frame: Value, order: Value | None = None) -> None:  # fmt: skip
+        self.lanes, self.graph, self.kinds, self.order = lanes, graph, kinds, order
         self.builder, self.memory = lanes.builder, Memory(lanes.builder)
         self._layout = layout
         memory, builder = self.memory, self.builder
@@ -162,6 +208,10 @@ class Rows:
             if width is not None and width > UNROLLED:
                 self._packed[node] = builder.alloca(VECTOR, size=width), WIDTH
         self._uniform: dict[int, Value] = {}
+
+    def begin(self) -> None:
+        """Compute what theta alone decides."""
+        self._uniform = {}
         for node in self._nodes:
             if node not in self._rowwise and not self._is_vector(node):
                 self._uniform[node] = self._value(node, self._uniform)
@@ -225,8 +275,16 @@ class Rows:
         one = builder.insert_element(ir.Constant(INTEGERS, ir.Undefined), count, ir.Constant(ir.IntType(32), 0))
         zeros = ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), None)
         left = builder.shuffle_vector(one, ir.Constant(INTEGERS, ir.Undefined), zeros)
-        flags = self.memory.at(self.live, builder.mul(i, self.live_stride), BYTE)
-        alive = builder.icmp_unsigned("!=", builder.load(flags, typ=BYTES, align=1), ir.Constant(BYTES, None))
+        if self.order is None:
+            place = self.memory.at(self.live, builder.mul(i, self.live_stride), BYTE)
+            flags = builder.load(place, typ=BYTES, align=1)
+        else:
+            flags = ir.Constant(BYTES, ir.Undefined)
+            for k, row in enumerate(self._eight_rows(i, lane)):
+                place = self.memory.at(self.live, builder.mul(row, self.live_stride), BYTE)
+                one = builder.load(place, typ=BYTE, align=1)
+                flags = builder.insert_element(flags, one, ir.Constant(ir.IntType(32), k))
+        alive = builder.icmp_unsigned("!=", flags, ir.Constant(BYTES, None))
         return lanes.both(builder.icmp_signed("<", lane, left), alive)
 
     def group(self, i: Value, mask: Value | None, places: Mapping[int, Packed] | None = None) -> dict[int, Any]:
@@ -251,11 +309,7 @@ class Rows:
 
     def number(self, value: Value) -> Value:
         """A mask as the numbers 1 and 0."""
-        return self.lanes.select(value, self.lanes.number(1.0), self.lanes.number(0.0)) if value.type == MASK else value
-
-    def truth(self, value: Value) -> Value:
-        """A number as the mask of what is not zero."""
-        return value if value.type == MASK else self.lanes.compare("!=", value, self.lanes.number(0.0))
+        return as_number(self.lanes, value)
 
     def _value(self, node: int, values: dict[int, Any]) -> Value:
         lanes, graph = self.lanes, self.graph
@@ -273,23 +327,14 @@ class Rows:
                 product = [values[a] for a in graph.arguments(argument)]
                 return self._fuse(op, [values.get(a) for a in args], place, product)
         given = [values[a] for a in args]
-        if op in CONDITIONS:
-            given = [self.truth(v) for v in given]
-        elif op == "where":
-            given = [self.truth(given[0]), *map(self.number, given[1:])]
-        else:
-            given = [self.number(v) for v in given]
         if node in self._twins:
-            both = sincos(lanes, *given)
+            both = sincos(lanes, *map(self.number, given))
             values[self._twins[node]] = both[op == "sin"]
             return both[op == "cos"]
         if node in self._logs:
-            value, values[self._logs[node]] = power_and_log(lanes, *given)
+            value, values[self._logs[node]] = power_and_log(lanes, *map(self.number, given))
             return value
-        if op == "**":
-            exponent = graph.value(args[1])
-            return power(lanes, given[0], given[1], None if exponent is None else float(exponent))
-        return EMITTERS[op](lanes, *given)
+        return operation(lanes, graph, node, given)
 
     def _fuse(self, op: str, given: Sequence[Value], place: int, product: Sequence[Value]) -> Value:
         """A product plus or minus something, in one rounding."""
@@ -323,7 +368,7 @@ class Rows:
         base = self.pointers[name]
         if kind.width is not None:
             base = self.memory.at(base, builder.mul(j, column_stride), BYTE)
-        if kind.along_rows:
+        if kind.along_rows and self.order is None:
             where = self.memory.at(base, i, typ)
             if mask is None:
                 value = builder.load(where, typ=eight, align=1)
@@ -340,12 +385,14 @@ class Rows:
         return getattr(builder, widen)(value, VECTOR) if widen else value
 
     def _eight_rows(self, i: Value, mask: Value | None) -> Iterator[Value]:
-        """The numbers of eight rows; beyond the end the last row again."""
+        """Where eight rows lie; beyond the end the last row again."""
         for k in range(WIDTH):
             row = self.builder.add(i, integer(k))
             if mask is not None:
                 last = self.builder.sub(self.rows, integer(1))
                 row = self.builder.select(self.builder.icmp_signed("<", row, last), row, last)
+            if self.order is not None:
+                row = self.builder.load(self.memory.at(self.order, row, INTEGER), typ=INTEGER, align=8)
             yield row
 
     def _transposed(
@@ -359,20 +406,20 @@ class Rows:
         starts = [self.memory.at(self.pointers[name], builder.mul(row, self.strides[name][0]), BYTE)
                   for row in self._eight_rows(i, mask)]  # fmt: skip
         if first is not None:
-            return self._turn([self.memory.load(start, first) for start in starts])
+            return self.turned([self.memory.load(start, first) for start in starts])
         if width < WIDTH:
             within = ir.Constant(MASK, [ir.Constant(FLAG, int(k < width)) for k in range(WIDTH)])
             zero, align = ir.Constant(VECTOR, None), ir.Constant(ir.IntType(32), 1)
             loaded = [self.lanes.call("llvm.masked.load.v8f64.p0", VECTOR, s, align, within, zero) for s in starts]
-            return self._turn(loaded)[:width]
+            return self.turned(loaded)[:width]
         columns: list[Value] = []
         while len(columns) < width:  # the last eight may overlap the ones before
             at = min(len(columns), width - WIDTH)
-            turned = self._turn([self.memory.load(start, integer(at)) for start in starts])
+            turned = self.turned([self.memory.load(start, integer(at)) for start in starts])
             columns += turned[len(columns) - at :]
         return columns
 
-    def _turn(self, rows: list[Value]) -> list[Value]:
+    def turned(self, rows: list[Value]) -> list[Value]:
         """The transpose of eight vectors, in three rounds of exchanging halves."""
         number = ir.IntType(32)
         for distance in (1, 2, 4):

@@ -146,15 +146,18 @@ class _Loop:
     """The function `run(frame, scratch)`: takes chunks of tiles off a counter until none is left."""
 
     def __init__(self, graph: Graph, outputs: Sequence[int], layout: Layout, columns: Sequence[str],
-                 kinds: Mapping[str, Kind]) -> None:  # fmt: skip
+                 kinds: Mapping[str, Kind], control: bool = False, ordered: bool = False) -> None:  # fmt: skip
         self.module = ir.Module("rows")
-        function = ir.Function(self.module, ir.FunctionType(ir.VoidType(), [POINTER, POINTER]), "run")
-        self.frame, self.scratch = function.args
+        function = ir.Function(self.module, ir.FunctionType(ir.VoidType(), [POINTER] * (2 + control)), "run")
+        self.frame, self.scratch = function.args[:2]
+        self.control = function.args[-1]
         self.builder = ir.IRBuilder(function.append_basic_block("entry"))
         self.lanes = Lanes(self.builder, Target.chosen().permutes)
         self.memory = Memory(self.builder)
         self.out = self.memory.word(self.frame, OUT, POINTER)
-        self.rows = Rows(self.lanes, graph, outputs, layout, columns, kinds, self.frame)
+        order = self.memory.word(self.frame, COUNTER, POINTER) if ordered else None
+        self.rows = Rows(self.lanes, graph, outputs, layout, columns, kinds, self.frame, order)
+        self.rows.begin()
         self.only_masked = len(graph.reachable(outputs)) > LARGE
 
     def over_tiles(self, tile: Callable[[Value, Value, Value], None]) -> str:
@@ -248,15 +251,17 @@ def values_loop(graph: Graph, outputs: Sequence[int], layout: Layout, columns: S
 
 def sums_loop(rows: RowSums, kinds: Mapping[str, Kind]) -> str:
     """IR that leaves the sums of each tile, lanes added, in `out` (tiles, Shape.size)."""
-    return _SumsLoop(rows, kinds).text()
+    return SumsLoop(rows, kinds).text()
 
 
 def _is_scalar(item: Item) -> bool:
     return len(item.terms) == 1 and item.terms[0][1] is None
 
 
-class _SumsLoop(_Loop):
-    def __init__(self, rows: RowSums, kinds: Mapping[str, Kind]) -> None:
+class SumsLoop(_Loop):
+    """Sums, and the loop over tiles that makes them."""
+
+    def __init__(self, rows: RowSums, kinds: Mapping[str, Kind], control: bool = False, ordered: bool = False) -> None:
         self.spec, self.shape = rows, Shape(rows)
         weight = () if rows.weight is None else (Item(((rows.weight, None),)),)
         self.sums = (*rows.sums, *weight)
@@ -265,7 +270,7 @@ class _SumsLoop(_Loop):
             parts += self._factors(item.terms[0][0])[1] if _is_scalar(item) else [n for t in item.terms for n in t]
         parts += [n for group in self.shape.groups for item in group for t in item.terms for n in t]
         needed = list(dict.fromkeys(n for n in parts if n is not None))
-        super().__init__(rows.graph, needed, rows.layout, rows.columns_used, kinds)
+        super().__init__(rows.graph, needed, rows.layout, rows.columns_used, kinds, control, ordered)
         self.leading = self.shape.strip + PADDING
         self.strip = self.memory.at(self.scratch, integer(self.shape.size * WIDTH))
 

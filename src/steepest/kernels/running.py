@@ -57,14 +57,14 @@ class Pass:
         self._theta, self._out = np.empty(parameters), out
         share = min(threads(), self._tiles) if rows * operations >= SHARED else 1
         flags = np.ones(WIDTH, np.bool_) if live is None else np.append(live, np.zeros(WIDTH, np.bool_))
-        words = [_address(self._theta), _address(out), rows, _address(flags), int(live is not None), 0, 0, 0,
+        words = [address(self._theta), address(out), rows, address(flags), int(live is not None), 0, 0, 0,
                  max(1, min(GRAB, self._tiles // (4 * share)))]  # fmt: skip
         for column in columns:
-            words += (_address(column), column.strides[0], column.strides[-1])
+            words += (address(column), column.strides[0], column.strides[-1])
         self._frame = np.array(words, dtype=np.int64)
         scratch = [np.empty(loop.scratch) for _ in range(share)]
         # vectors that begin at a line of the cache never straddle two
-        self._arguments = [(_address(self._frame), -(-_address(s) // LINE) * LINE) for s in scratch]
+        self._arguments = [(address(self._frame), -(-address(s) // LINE) * LINE) for s in scratch]
         self._kept = (columns, flags, scratch)  # addresses do not keep what stands there
 
     def __call__(self, theta: Array) -> Iterator[Array]:
@@ -81,7 +81,8 @@ class Pass:
             yield self._out if self._whole else self._out[: end - first]
 
 
-def _address(array: Any) -> int:
+def address(array: Any) -> int:
+    """Where the numbers of an array begin."""
     return int(array.__array_interface__["data"][0])
 
 
@@ -132,9 +133,9 @@ class _Cache:
     """What was compiled last; safe among threads."""
 
     def __init__(self) -> None:
-        self._lock, self._held = threading.Lock(), OrderedDict[Any, Loop]()
+        self._lock, self._held = threading.Lock(), OrderedDict[Any, Any]()
 
-    def get(self, key: Any, make: Callable[[], Loop]) -> Loop:
+    def get(self, key: Any, make: Callable[[], Any]) -> Any:
         with self._lock:
             if key not in self._held:
                 self._held[key] = make()
@@ -147,6 +148,11 @@ class _Cache:
 _COMPILED = _Cache()
 if hasattr(os, "register_at_fork"):  # another thread may have been compiling
     os.register_at_fork(after_in_child=_COMPILED.__init__)  # type: ignore[misc]
+
+
+def remembered(text: str, make: Callable[[], Any]) -> Any:
+    """What was made of the same IR before."""
+    return _COMPILED.get((text, Target.chosen()), make)
 
 
 def compiled(graph: Graph, outputs: Sequence[int], apart: Any, make: Callable[[], Loop]) -> Loop:
@@ -162,7 +168,8 @@ def compiled(graph: Graph, outputs: Sequence[int], apart: Any, make: Callable[[]
         lines.append((op, *(number[a] for a in arguments)) if arguments else (op, *map(repr, args)))
         number[node] = len(number)
     key = tuple(lines), tuple(number[n] for n in outputs), apart, Target.chosen()
-    return _COMPILED.get(key, make)
+    found: Loop = _COMPILED.get(key, make)
+    return found
 
 
 @cache
@@ -174,4 +181,4 @@ def _folding(target: Target) -> tuple[Callable[..., None], Library]:
 
 def fold(total: Array, tiles: Array) -> None:
     """The rows of `tiles` (tiles, size) added to `total` (size,), one after the other."""
-    _folding(Target.chosen())[0](_address(total), _address(tiles), *tiles.shape)
+    _folding(Target.chosen())[0](address(total), address(tiles), *tiles.shape)

@@ -1,0 +1,167 @@
+"""Runs the compiled steps of a first-order method: over windows of rows, over all rows, or on a collected quadratic."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..data.source import Block
+from ..formula.objective import Objective
+from ..types import Array, Evaluation, Need
+from . import epoch
+from .emission import COLUMNS, COUNTER, Kind
+from .epoch import Rule, Steps, steps_loop
+from .lanes import WIDTH
+from .loops import Shape
+from .machine import Target, build
+from .running import LINE, address, remembered
+
+
+@dataclass(frozen=True)
+class Records:
+    """What a run of steps leaves: loss (k,) and gradient norm (k,) of each, theta (k, p) where it was kept."""
+
+    loss: Array
+    norm: Array
+    theta: Array | None
+
+
+class Stepper:
+    """theta and the state of a rule in memory that machine code works on.
+
+    `status` says why the last run ended, as in `epoch`; `number` of updates.
+    """
+
+    def __init__(self, objective: Objective, rule: Rule, theta: Array, rows: int, weight: float, *,
+                 whole: bool, quadratic: Evaluation | None = None) -> None:  # fmt: skip
+        self._objective, self._rule, self._whole = objective, rule, whole
+        self._sums = None if quadratic is not None else objective.rows(Need.GRADIENT)
+        p = objective.layout.size
+        steps = self._steps(False)
+        self._memory = np.zeros((steps.vectors, steps.padded))
+        self.theta, self._all = self._memory[0, :p], (rows, weight)
+        self.theta[:] = theta
+        self._memory[2], self._memory[3] = -np.inf, np.inf
+        self._memory[2, :p], self._memory[3, :p] = objective.lower, objective.upper
+        self._control = np.zeros(epoch.WORDS, dtype=np.int64)
+        self._numbers = self._control.view(np.float64)
+        self._control[epoch.MEMORY] = address(self._memory)
+        self._numbers[epoch.ALL_ROWS], self._numbers[epoch.WEIGHT] = rows, weight
+        self.aim(-1.0, -np.inf if objective.sign > 0 else np.inf)
+        size = 2 * WIDTH + steps.padded if self._sums is None else Shape(self._sums).size + WIDTH
+        self._totals = np.zeros(max(size, steps.padded + 2 * WIDTH))
+        scratch = LINE if self._sums is None else Shape(self._sums).scratch
+        self._scratch = np.empty(scratch + LINE // 8)
+        self._loops: dict[Any, Any] = {}
+        self._frame = np.zeros(COLUMNS, dtype=np.int64)
+        self._kept: tuple[Any, ...] = ()  # addresses do not keep what stands there
+        if quadratic is not None:
+            self._collect(quadratic, theta)
+
+    def _steps(self, ordered: bool) -> Steps:
+        objective = self._objective
+        penalty = None if self._sums is None else objective.penalty  # a collected quadratic holds it already
+        return Steps(objective.layout.size, self._rule, self._sums, penalty, objective.reduce, objective.sign,
+                     self._whole, ordered)  # fmt: skip
+
+    def _collect(self, evaluation: Evaluation, theta: Array) -> None:
+        """T, its gradient and its Hessian at theta."""
+        assert evaluation.curvature is not None
+        p, padded = len(theta), self._memory.shape[1]
+        hessian = np.zeros((p, padded))
+        hessian[:, :p] = evaluation.curvature
+        slope, centre = np.zeros(padded), np.zeros(padded)
+        slope[:p], centre[:p] = evaluation.slope, theta
+        self._frame = np.array([address(a) for a in (hessian, slope, centre, self._totals)] + [0], dtype=np.int64)
+        self._frame.view(np.float64)[4] = evaluation.total
+        self._kept = (hessian, slope, centre)
+
+    def aim(self, gradient: float, loss: float) -> None:
+        """Where to end early: a gradient norm below, a loss at or below (maximising: at or above)."""
+        self._numbers[epoch.GRADIENT], self._numbers[epoch.LOSS] = gradient, loss
+
+    def take(self, block: Block, order: NDArray[np.int64] | None = None) -> None:
+        """The rows that the next steps are about; `order`: their numbers in the order in which they are taken."""
+        assert self._sums is not None
+        columns = [block.columns[name] for name in self._sums.columns_used]
+        flags = np.ones(WIDTH, np.bool_) if block.live is None else np.append(block.live, np.zeros(WIDTH, np.bool_))
+        words = [0, address(self._totals), block.rows, address(flags), int(block.live is not None),
+                 0 if order is None else address(order), 0, 0, 0]  # fmt: skip
+        words[0] = address(self._memory)
+        for column in columns:
+            words += (address(column), column.strides[0], column.strides[-1])
+        self._frame, self._kept = np.array(words, dtype=np.int64), (columns, flags, order)
+        self._control[epoch.ROW], self._control[epoch.END] = 0, block.rows
+        self._loop_for(tuple(map(Kind.of, columns)), order is not None)
+
+    def run(self, *, row: int, end: int, batch: int, number: int, in_epoch: int, limit: int, rate: float,
+            capacity: int, keep: bool) -> Records:  # fmt: skip
+        """Steps from row to end in batches, until `number` of updates is at the limit; `capacity` records at most."""
+        control, p = self._control, len(self.theta)
+        if self._sums is None:
+            self._loop_for((), False)
+        wide = 2 + p * keep
+        records = np.empty((capacity, wide))
+        control[[epoch.ROW, epoch.END, epoch.BATCH, epoch.STEP, epoch.EPOCH, epoch.LIMIT, epoch.RECORDED,
+                 epoch.RECORDS, epoch.WIDE]] = (
+            row, end, batch, number, in_epoch, limit, 0, address(records), wide)  # fmt: skip
+        self._numbers[epoch.RATE] = rate
+        if not self._whole:
+            control[epoch.STATUS] = epoch.GOING
+        scratch = -(-address(self._scratch) // LINE) * LINE
+        self._run(address(self._frame), scratch, address(control))
+        found = records[: control[epoch.RECORDED]]
+        return Records(found[:, 0], found[:, 1], found[:, 2:] if keep else None)
+
+    @property
+    def status(self) -> int:
+        return int(self._control[epoch.STATUS])
+
+    @property
+    def number(self) -> int:
+        return int(self._control[epoch.STEP])
+
+    @property
+    def row(self) -> int:
+        """The next row of the window."""
+        return int(self._control[epoch.ROW])
+
+    def _loop_for(self, kinds: tuple[Kind, ...], ordered: bool) -> None:
+        """Choose the machine code, compiled where it was not before."""
+        key = kinds, ordered
+        if key not in self._loops:
+            steps = self._steps(ordered)
+            names = () if self._sums is None else self._sums.columns_used
+            text = steps_loop(steps, dict(zip(names, kinds, strict=True)))
+            self._loops[key] = remembered(text, lambda: _Code(text))
+        self._run = self._loops[key].run
+
+
+class _Code:
+    """`run(frame, scratch, control)` in machine code."""
+
+    def __init__(self, text: str) -> None:
+        self._library = build(text, Target.chosen())
+        self.run = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3)(self._library.address("run"))
+
+
+def without_form(rule: Rule, objective: Objective) -> Sequence[str]:
+    """What of the rule, its schedule, the penalty or the rows has no form in machine code."""
+    from .emission import without_native_form
+
+    parts = [(rule.graph, [rule.theta, *(n for _, n in rule.state)])]
+    if rule.schedule is not None:
+        parts.append((rule.schedule[0], [rule.schedule[1]]))
+    if objective.penalty is not None:
+        parts.append((objective.penalty.graph, [objective.penalty.node, *objective.penalty.slopes]))
+    rows = objective.rows(Need.GRADIENT)
+    parts.append((rows.graph, list(rows.outputs)))
+    return [name for graph, nodes in parts for name in without_native_form(graph, nodes)]
+
+
+assert COUNTER == 5  # the word in which a loop over tiles counts holds the order here
