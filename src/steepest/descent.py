@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .data.drift import drift
+from .data.source import UNIT
 from .kernels.surface import Surface
 from .methods.first_order import FirstOrder
 from .methods.stopping import Limits, Reached
@@ -22,6 +23,10 @@ from .strategy import Guarantee, Plan, settle_rate
 from .types import Array, Evaluation, Need, Status, Step, Stop
 from .verdict import Verdict, judge, near
 
+if TYPE_CHECKING:
+    from .kernels.stepper import Records, Stepper
+
+CHUNK = 1 << 18  # rows that machine code goes through before clock, keyboard and limits are looked at
 DIVERGED = 1e6  # times the scale of the loss at the start
 FAR = 1e30  # times the start, after a hundred steps: no minimum lies there
 NOT_FINITE = "the parameters are not finite any more"
@@ -47,6 +52,7 @@ class Descent:
     shuffle: bool = True
     callbacks: Sequence[Callable[[Step], Any]] = ()
     warn: Callable[[str], None] = lambda _: None
+    watched: bool = True  # whether every step is wanted, and not the last one only
 
     def __post_init__(self) -> None:
         self.theta = self.start
@@ -150,6 +156,11 @@ class Descent:
     def _batches(self, limits: Limits, size: int, evaluation: Evaluation) -> Iterator[Step]:
         """Every step on the next rows of the order; full passes, after epochs 1, 2, 4, ..., for the tests only."""
         surface, method, rows = self.surface, self.plan.method, self.surface.reader.rows
+        if isinstance(method, FirstOrder) and size <= UNIT:
+            stepper = surface.stepper(method.program, self.theta, limits.most_steps(rows, size))
+            if stepper is not None:
+                yield from self._compiled_batches(limits, size, evaluation, method, stepper)
+                return
         state, epoch, read, next_test = method.init(self.theta), 0, 0, 1
         over = limits.reached(0, 0.0, length(evaluation.gradient), evaluation.loss)
         step, last = self._announce(self._step(evaluation), self._limit(over) if over else None)
@@ -184,6 +195,65 @@ class Descent:
                     if last:
                         return
             epoch += 1
+
+    def _compiled_batches(
+        self, limits: Limits, size: int, evaluation: Evaluation, method: FirstOrder, stepper: Stepper
+    ) -> Iterator[Step]:
+        """The same in machine code: many steps at a time, handed out one by one only where somebody watches."""
+        surface, rows = self.surface, self.surface.reader.rows
+        epoch, read, next_test = 0, 0, 1
+        over = limits.reached(0, 0.0, length(evaluation.gradient), evaluation.loss)
+        step, last = self._announce(self._step(evaluation), self._limit(over) if over else None)
+        yield step
+        while not last:
+            for block, order in surface.windows(size, seed=self.seed, shuffle=self.shuffle, epoch=epoch):
+                stepper.take(block, order)
+                row = 0
+                while row < block.rows:
+                    end = min(block.rows, row + limits.rows_left(read, rows, size), row + -(-CHUNK // size) * size)
+                    records = stepper.run(
+                        row=row, end=end, batch=size, number=self.number, in_epoch=epoch,
+                        limit=limits.last_step(first_epoch=read < rows), capacity=(end - row) // size + 1,
+                        rate=method.schedule.rate, keep=self.watched or self.number == 0,
+                    )  # fmt: skip
+                    read, row = read + stepper.row - row, stepper.row
+                    self.passes = read / rows
+                    if stepper.failure == "rate":
+                        method.schedule.at(self.number + len(records.loss) + 1, epoch)  # says what is wrong with it
+                    made = self._made(records, stepper.theta)
+                    for step in made:
+                        self.number, self.theta = step.number, step.theta
+                        if step is not made[-1]:  # of the last one it is not known yet whether it is the end
+                            step, last = self._announce(step, None)
+                            yield step
+                            if last:
+                                return
+                    ending = self._diverged(NOT_FINITE) if stepper.failure == "parameters" else None
+                    if ending is None:
+                        early = limits.ours and read < rows
+                        over = None if early else limits.reached(self.number, read / rows)
+                        ending = self._limit(over, arrive=True) if over else None
+                    if ending is None and read >= next_test * rows:
+                        next_test *= 2
+                        ending = self._epoch(limits)
+                    if made or ending is not None:
+                        step, last = self._announce(step, ending)
+                        yield step
+                        if last:
+                            return
+            epoch += 1
+
+    def _made(self, records: Records, theta: Array) -> list[Step]:
+        """The steps that machine code has made: all of them where somebody watches, else the last."""
+        count, first = len(records.loss), self.number
+        if first == 0 and count and records.theta is not None:
+            self._first_move = float(records.norm[0]) * length(records.theta[0] - self.theta)
+        places = (theta if records.theta is None else records.theta[i] for i in range(count))
+        return [
+            self._at(first + i + 1, place.copy(), float(records.loss[i]), float(records.norm[i]))
+            for i, place in enumerate(places)
+            if self.watched or i == count - 1
+        ]
 
     def _epoch(self, limits: Limits) -> Ending | None:
         """A full pass between two epochs."""
@@ -372,13 +442,13 @@ class Descent:
         )
 
     def _step(self, evaluation: Evaluation) -> Step:
+        return self._at(self.number, self.theta.view(), evaluation.loss, length(evaluation.gradient))
+
+    def _at(self, number: int, theta: Array, loss: float, gradient_norm: float) -> Step:
         layout = self.surface.objective.layout
-        theta = self.theta.view()
         theta.flags.writeable = False
-        return Step(
-            self.number, theta, evaluation.loss, length(evaluation.gradient), self.surface.reader.passes,
-            Status.RUNNING, layout.flat, unpack=layout.values,
-        )  # fmt: skip
+        return Step(number, theta, loss, gradient_norm, self.surface.reader.passes, Status.RUNNING, layout.flat,
+                    unpack=layout.values)  # fmt: skip
 
 
 def _steps(number: int) -> str:

@@ -125,6 +125,7 @@ class Run:
     def finish(self, trace: bool, progress: bool | Callable[[Progress], None] | None, errors: str) -> Fit:
         """Run to the end, or to Ctrl-C, and make the answer."""
         began = time.perf_counter()
+        self.descent.watched = trace or bool(self.descent.callbacks)
         path: list[tuple[int, float, float, Array]] = []
         try:
             for step in self.steps(progress):

@@ -310,6 +310,20 @@ class Program:
             yield f"{name} = {shown[node]}"
 
 
+@dataclass(frozen=True)
+class UpdateRule:
+    """An update rule as a program: the nodes of the new theta and of each state; `numbers` are those of the call.
+
+    `schedule`: graph and node of the rate, in `step` and `epoch`; None where the rate is a number.
+    """
+
+    graph: Graph
+    theta: int
+    state: tuple[tuple[str, int], ...]
+    numbers: tuple[tuple[str, float], ...]
+    schedule: tuple[Graph, int] | None = None
+
+
 def _compute(op: str, values: Sequence[float]) -> float:
     with np.errstate(all="ignore"):
         return float(FUNCTIONS[op].numpy(*(np.float64(v) for v in values)))

@@ -14,7 +14,7 @@ from llvmlite import ir
 
 from ..data.source import TILE
 from ..formula.objective import Penalty, RowSums
-from ..formula.program import Graph
+from ..formula.program import UpdateRule
 from .emission import POINTER, Kind, Memory, evaluated, integer, repeat
 from .lanes import DOUBLE, INTEGER, INTEGERS, WIDTH, Lanes, Value
 from .loops import SumsLoop
@@ -28,20 +28,6 @@ GOING, LIMITED, AT_GRADIENT, AT_LOSS, NOT_FINITE, RATE_UNFIT, PARAMETERS_NOT_FIN
 
 
 @dataclass(frozen=True)
-class Rule:
-    """An update rule: nodes of the new theta and of each state; `numbers` are those of the call.
-
-    `schedule`: graph and node of the rate, in `step` and `epoch`; None where it is a number.
-    """
-
-    graph: Graph
-    theta: int
-    state: tuple[tuple[str, int], ...]
-    numbers: tuple[tuple[str, float], ...]
-    schedule: tuple[Graph, int] | None = None
-
-
-@dataclass(frozen=True)
 class Steps:
     """What is compiled: sums of loss and gradient (None: a quadratic), the rule, what is added, how it is reduced.
 
@@ -49,7 +35,7 @@ class Steps:
     """
 
     size: int
-    rule: Rule
+    rule: UpdateRule
     rows: RowSums | None
     penalty: Penalty | None
     reduce: str
@@ -244,7 +230,9 @@ class _Step:
         """The rule, eight parameters at a time; theta changes only where all of it stays finite."""
         builder, lanes, memory, rule = self.builder, self.lanes, self.memory, self.steps.rule
         names = {name: lanes.number(value) for name, value in rule.numbers}
-        names |= {"step": self._count(STEP), "epoch": self._count(EPOCH), "loss": loss}
+        step = self._count(STEP)
+        passed = lanes.sub(step, lanes.number(1.0)) if self.steps.whole else self._count(EPOCH)
+        names |= {"step": step, "epoch": passed, "loss": loss}
         if rule.schedule is None:
             names["rate"] = self._splat(RATE)
         else:

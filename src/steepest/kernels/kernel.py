@@ -27,12 +27,17 @@ class Kernel(Protocol):
 
 def kernel_for(rows: RowSums, count: int) -> Kernel:
     """The kernel of passes over so many rows: decided by the rows and the program, never by a clock."""
-    narrow = max((width or 1 for width in rows.layout.widths), default=1) <= WIDEST
-    if not (rows.columns_used and narrow and is_native(rows.graph, rows.outputs, count)):
+    if not (is_native(rows.graph, rows.outputs, count) and worthy(rows)):
         return NumpyKernel(rows)
     from .native import NativeKernel
 
     return NativeKernel(rows)
+
+
+def worthy(rows: RowSums) -> bool:
+    """Whether rows can be summed by machine code, however many: they have columns, and no matrix is too wide."""
+    narrow = max((width or 1 for width in rows.layout.widths), default=1) <= WIDEST
+    return bool(rows.columns_used) and narrow
 
 
 def is_native(graph: Graph, outputs: Sequence[int], count: int) -> bool:

@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 
 from ..data.source import Block
 from ..formula.objective import Objective
+from ..formula.program import UpdateRule
 from ..types import Array, Evaluation, Need
 from . import epoch
 from .emission import COLUMNS, COUNTER, Kind
-from .epoch import Rule, Steps, steps_loop
+from .epoch import Steps, steps_loop
+from .kernel import worthy
 from .lanes import WIDTH
 from .loops import Shape
 from .machine import Target, build
@@ -37,7 +39,7 @@ class Stepper:
     `status` says why the last run ended, as in `epoch`; `number` of updates.
     """
 
-    def __init__(self, objective: Objective, rule: Rule, theta: Array, rows: int, weight: float, *,
+    def __init__(self, objective: Objective, rule: UpdateRule, theta: Array, rows: int, weight: float, *,
                  whole: bool, quadratic: Evaluation | None = None) -> None:  # fmt: skip
         self._objective, self._rule, self._whole = objective, rule, whole
         self._sums = None if quadratic is not None else objective.rows(Need.GRADIENT)
@@ -120,7 +122,14 @@ class Stepper:
 
     @property
     def status(self) -> int:
+        """Why the last run ended: GOING where its rows did."""
         return int(self._control[epoch.STATUS])
+
+    @property
+    def failure(self) -> str:
+        """What of the last step failed, which was not made: "rate", "parameters", "loss", or nothing."""
+        words = {epoch.RATE_UNFIT: "rate", epoch.PARAMETERS_NOT_FINITE: "parameters", epoch.NOT_FINITE: "loss"}
+        return words.get(self.status, "")
 
     @property
     def number(self) -> int:
@@ -150,7 +159,7 @@ class _Code:
         self.run = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3)(self._library.address("run"))
 
 
-def without_form(rule: Rule, objective: Objective) -> Sequence[str]:
+def without_form(rule: UpdateRule, objective: Objective) -> Sequence[str]:
     """What of the rule, its schedule, the penalty or the rows has no form in machine code."""
     from .emission import without_native_form
 
@@ -162,6 +171,11 @@ def without_form(rule: Rule, objective: Objective) -> Sequence[str]:
     rows = objective.rows(Need.GRADIENT)
     parts.append((rows.graph, list(rows.outputs)))
     return [name for graph, nodes in parts for name in without_native_form(graph, nodes)]
+
+
+def possible(rule: UpdateRule, objective: Objective) -> bool:
+    """Whether steps of this rule on this objective can be machine code."""
+    return worthy(objective.rows(Need.GRADIENT)) and not without_form(rule, objective) and Target.chosen().fuses
 
 
 assert COUNTER == 5  # the word in which a loop over tiles counts holds the order here

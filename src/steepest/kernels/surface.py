@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..blas import one_thread
 from ..data.reader import Reader
@@ -16,11 +17,15 @@ from ..errors import FitError
 from ..formula.evaluate import Evaluator
 from ..formula.objective import Objective, RowSums
 from ..formula.printing import to_text
-from ..formula.program import LEAVES
+from ..formula.program import LEAVES, UpdateRule
 from ..types import Array, Evaluation, Need, Total
 from .kernel import Kernel, described, kernel_for
 
+if TYPE_CHECKING:
+    from .stepper import Stepper
+
 HUGE = 1e154  # its square overflows
+WORTH_STEPS = 1_000  # steps from which on they are worth being compiled
 LONGEST = 1 << 26  # rows of a block: short enough that progress is seen, long enough for all threads
 GRAM_LIMIT = 1e12  # condition of the scaled Gram matrix above which it has too few digits and a QR is made
 
@@ -54,6 +59,22 @@ class Surface:
             if self.watch is not None:
                 self.watch(block.rows)
             yield block
+
+    def windows(
+        self, size: int, *, seed: int, shuffle: bool, epoch: int
+    ) -> Iterator[tuple[Block, NDArray[np.int64] | None]]:
+        """The mini-batches of an epoch as few large pieces, each with the order in which its rows are taken."""
+        return self.reader.windows(size, seed=seed, shuffle=shuffle, epoch=epoch)
+
+    def stepper(self, rule: UpdateRule, theta: Array, steps: float) -> Stepper | None:
+        """What runs so many steps on mini-batches as machine code; None where that is not worth it, or impossible."""
+        if steps < WORTH_STEPS:
+            return None
+        from .stepper import Stepper, possible
+
+        if not possible(rule, self.objective):
+            return None
+        return Stepper(self.objective, rule, theta, self.rows, self.weight, whole=False)
 
     def batch(self, block: Block, theta: Array) -> Evaluation | None:
         """The batch objective: an unbiased estimate of the reduced one. None where the batch has no live row."""

@@ -20,6 +20,7 @@ import numpy as np
 from ..errors import FitError
 from ..formula.evaluate import Evaluator
 from ..formula.grammar import Formula, parse, parse_rule
+from ..formula.program import Graph, UpdateRule
 from ..types import Array, Evaluation, Need, is_number
 from .method import State
 
@@ -87,6 +88,14 @@ class FirstOrder:
     @cached_property
     def _state_names(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(name for name, _ in self._parsed[1] if name != "theta"))
+
+    @property
+    def program(self) -> UpdateRule:
+        """The rule and the schedule as programs, for whoever compiles them."""
+        formula, assigned = self._parsed
+        final = dict(assigned)
+        state = tuple((name, final[name]) for name in self._state_names)
+        return UpdateRule(formula.graph, final["theta"], state, tuple(self.numbers.items()), self.schedule.program)
 
     @cached_property
     def _evaluator(self) -> Evaluator:
@@ -157,6 +166,14 @@ class Schedule:
     def _evaluator(self) -> Evaluator:
         formula = parse(self.text)
         return Evaluator(formula.graph, [formula.right], (), {name: name for name in formula.names})
+
+    @property
+    def program(self) -> tuple[Graph, int] | None:
+        """Graph and node of a formula; None for a number."""
+        if not self.text:
+            return None
+        formula = parse(self.text)
+        return formula.graph, formula.right
 
     def at(self, step: int, epoch: int) -> float:
         """The rate of an update."""

@@ -66,6 +66,22 @@ class Limits:
             return Reached("seconds", f"ran {stop.seconds:g} seconds")
         return None
 
+    def most_steps(self, rows: int, batch: int) -> float:
+        """How many steps there will be at most, on batches of so many rows."""
+        passes = self.passes if self.stop.passes is None else self.stop.passes
+        return min(self.last_step(first_epoch=False), passes * -(-rows // batch))
+
+    def last_step(self, *, first_epoch: bool) -> int:
+        """The number of the last step; a limit of ours waits for the end of the first epoch."""
+        steps = self.stop.steps if self.stop.steps is not None else math.inf if first_epoch else self.steps
+        return int(min(steps, 1 << 62))
+
+    def rows_left(self, read: int, rows: int, batch: int) -> int:
+        """Rows until the limit of passes is met, in whole batches; one batch where it is met already."""
+        if self.stop.passes is None:
+            return 1 << 62
+        return max(1, math.ceil((self.stop.passes * rows - read) / batch)) * batch
+
     @property
     def ours(self) -> bool:
         """Whether the user set no length."""
