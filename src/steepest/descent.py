@@ -6,6 +6,7 @@ of it. The loop keeps the best point seen on full passes, so that nothing is los
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ import numpy as np
 
 from .data.drift import drift
 from .data.source import UNIT
+from .kernels.quadratic import Quadratic
 from .kernels.surface import Surface
 from .methods.first_order import FirstOrder
 from .methods.stopping import Limits, Reached
@@ -26,6 +28,7 @@ from .verdict import Verdict, judge, near
 if TYPE_CHECKING:
     from .kernels.stepper import Records, Stepper
 
+MANY = 1 << 12  # steps on a collected quadratic that are made at once
 CHUNK = 1 << 18  # rows that machine code goes through before clock, keyboard and limits are looked at
 DIVERGED = 1e6  # times the scale of the loss at the start
 FAR = 1e30  # times the start, after a hundred steps: no minimum lies there
@@ -65,6 +68,7 @@ class Descent:
         self.number = 0
         self.default_limit = False
         self.passes = 0.0  # readings of all rows that count against limits: no pass 0, no tests
+        self.collected: Quadratic | None = None  # the sums of a quadratic loss, which stand for its rows
         self._first_move = 0.0
         self._polished = False
 
@@ -92,7 +96,7 @@ class Descent:
         elif isinstance(self.plan.method, TrustRegion):
             yield from self._full(limits, evaluation, self._second_order)
         else:
-            yield from self._full(limits, evaluation, self._first_order)
+            yield from self._first_order_steps(limits, evaluation)
 
     def _call_out_order(self) -> None:
         """A file that is sorted ruins mini-batches in file order: each sees one end of the data only."""
@@ -108,6 +112,7 @@ class Descent:
     ) -> Iterator[Step]:
         """Every step on all rows; `ended` says whether an accepted point is the last."""
         surface, method = self.surface, self.plan.method
+        at = surface.at if self.collected is None else self.collected.at
         theta, trials, state = self.theta, 0, method.init(self.theta)
         while True:
             done = self.number + (1 if trials else 0)  # updates, if this point is accepted
@@ -131,16 +136,106 @@ class Descent:
             if not np.isfinite(theta).all():
                 yield self._announce(here, self._diverged(NOT_FINITE))[0]
                 return
-            evaluation = surface.at(theta, method.need)
+            evaluation = at(theta, method.need)
             self.passes = float(trials)
+
+    def _first_order_steps(self, limits: Limits, evaluation: Evaluation) -> Iterator[Step]:
+        """A first-order method on all rows; of a quadratic the rows are read once, and once more at the end."""
+        surface, method, objective = self.surface, self.plan.method, self.surface.objective
+        rule = isinstance(method, FirstOrder)
+        if rule and objective.quadratic and objective.reduce != "rmse" and evaluation.curvature is not None:
+            self.collected = Quadratic(objective, self.theta, evaluation)
+        stepper = None
+        if isinstance(method, FirstOrder):
+            most = limits.most_steps(surface.reader.rows, surface.reader.rows)
+            stepper = surface.full_stepper(method.program, self.theta, most, self.collected)
+        if stepper is None or not isinstance(method, FirstOrder):
+            yield from self._full(limits, evaluation, self._first_order)
+        else:
+            yield from self._compiled_full(limits, evaluation, method, stepper)
 
     def _first_order(self, limits: Limits, evaluation: Evaluation, trials: int) -> Ending | None:
         """Divergence, the limits, and at steps 1, 2, 4, 8, ... the converged test unless the user set the length."""
         ending = self._over(limits, evaluation, trials)
         power_of_two = self.number & (self.number - 1) == 0
         if ending is None and self.number and power_of_two and not limits.in_full and not limits.by_target:
-            return self._tested(None)
+            if self.collected is None:
+                return self._tested(None)
+            if near(self.surface, self.theta, self.start, evaluation):  # by the collected sums, which costs no pass
+                return self._tested(self._fresh())
         return ending
+
+    def _fresh(self) -> Evaluation:
+        """The rows read again where a run on collected sums stands."""
+        need = Need.NORMAL if self.surface.objective.squares else Need.HESSIAN
+        self._arrive(self.theta, self.surface.at(self.theta, need))
+        assert self.evaluation is not None
+        return self.evaluation
+
+    def _compiled_full(
+        self, limits: Limits, evaluation: Evaluation, method: FirstOrder, stepper: Stepper
+    ) -> Iterator[Step]:
+        """The same in machine code, up to the next test or limit at a time."""
+        surface, rows = self.surface, self.surface.reader.rows
+        at = surface.at if self.collected is None else self.collected.at
+        self._arrive(self.theta, evaluation)
+        step, last = self._announce(self._step(evaluation), self._first_order(limits, evaluation, 0))
+        yield step
+        stepper.aim(limits.stop.gradient, limits.stop.loss)
+        most = max(1, min(CHUNK // rows, CHUNK // (8 * len(self.theta)))) if self.collected is None else MANY
+        while not last:
+            test = 1 << self.number.bit_length()  # the next power of two
+            passes = math.inf if limits.stop.passes is None else math.ceil(limits.stop.passes)
+            target = int(min(limits.last_step(first_epoch=False), limits.passes, passes, test, self.number + most))
+            records = stepper.run(row=0, end=rows, batch=rows, number=self.number, in_epoch=0, limit=target,
+                                  rate=method.schedule.rate, capacity=target - self.number + 1, keep=True)  # fmt: skip
+            if self.collected is None:
+                surface.reader.rows_read += rows * len(records.loss)
+                if surface.watch is not None:
+                    surface.watch(rows * len(records.loss))
+            assert records.theta is not None
+            again = 1 if self.number == 0 else 0  # the start, which was announced
+            losses, norms, thetas = records.loss[again:], records.norm[again:], records.theta[again:]
+            if stepper.failure == "rate":
+                method.schedule.at(self.number + len(losses) + 1, self.number + len(losses))  # says what is wrong
+            if self.number == 0 and len(losses):
+                self._first_move = float(records.norm[0]) * length(thetas[0] - self.theta)
+            ending: Ending | None = None
+            wrong = self._first_wrong(losses, thetas)
+            count = min(len(losses), wrong + 1)
+            made = [self._at(self.number + i + 1, thetas[i].copy(), float(losses[i]), float(norms[i]))
+                    for i in range(count) if self.watched or i == count - 1]  # fmt: skip
+            for step in made:
+                self.number, self.theta = step.number, step.theta
+                if step is not made[-1]:
+                    step, last = self._announce(step, None)
+                    yield step
+                    if last:
+                        return
+            self.passes = float(self.number)
+            best = int(np.nanargmin(losses[: wrong + 1] * surface.objective.sign)) if np.isfinite(losses).any() else 0
+            if len(losses) and best < min(wrong, len(losses) - 1):
+                self._keep_best(thetas[best].copy(), at(thetas[best], Need.GRADIENT))
+            if stepper.failure == "parameters" and wrong >= len(losses):
+                ending = self._diverged(NOT_FINITE)
+            elif made:
+                evaluation = at(self.theta, Need.GRADIENT)
+                self._arrive(self.theta, evaluation)
+                ending = self._first_order(limits, evaluation, self.number)
+            step, last = self._announce(step, ending)
+            yield step
+
+    def _first_wrong(self, losses: Array, thetas: Array) -> int:
+        """The place of the first of some steps at which a run has diverged; their number where none has."""
+        assert self.first is not None
+        scale = max(abs(self.first.loss), self._first_move)
+        with np.errstate(all="ignore"):
+            bad = ~np.isfinite(losses)
+            bad |= self.surface.objective.sign * (losses - self.first.loss) > DIVERGED * scale
+            if self.number + len(losses) > 100 and len(losses):
+                far = np.abs(thetas).max(axis=1) > FAR * max(1.0, float(np.abs(self.start).max()))
+                bad |= far & (self.number + 1 + np.arange(len(losses)) > 100)
+        return int(np.argmax(bad)) if bad.any() else len(losses)
 
     def _second_order(self, limits: Limits, evaluation: Evaluation, trials: int) -> Ending | None:
         """At every step the gap test, which costs no pass; once it holds, one more step and then the whole test."""
@@ -301,7 +396,7 @@ class Descent:
             if not full.finite or self._runaway(full):
                 return self._diverged(RUN_AWAY, full)
             self._arrive(self.theta, full)
-        ending = self._tested(self.evaluation)
+        ending = self._tested(self.evaluation if self.collected is None else self._fresh())
         assert self.verdict is not None
         if ending is not None:
             return ending[0], f"{over.sentence}; {ending[1]}"
@@ -380,7 +475,7 @@ class Descent:
         method, objective = self.plan.method, self.surface.objective
         if isinstance(method, TrustRegion):
             return method.need
-        proves = isinstance(method, FirstOrder) and method.rate_limit is not None and self.plan.batch is None
+        proves = isinstance(method, FirstOrder) and self.plan.batch is None
         if proves and objective.quadratic and objective.reduce != "rmse" and not objective.large:
             return Need.NORMAL if objective.squares else Need.HESSIAN
         return Need.GRADIENT
@@ -405,6 +500,9 @@ class Descent:
         if self.number == 1 and self.plan.batch is None and self.first is not None:
             self._first_move = length(self.first.gradient) * length(theta - self.start)
         self.theta, self.evaluation, self.verdict = theta, evaluation, None
+        self._keep_best(theta, evaluation)
+
+    def _keep_best(self, theta: Array, evaluation: Evaluation) -> None:
         if evaluation.finite and (self.best is None or evaluation.total < self.best[0]):
             self.best = (evaluation.total, theta, evaluation)
 
@@ -412,6 +510,8 @@ class Descent:
         if self.best is not None:
             _, self.theta, self.evaluation = self.best
             self.verdict = None
+            if self.collected is not None:
+                self.evaluation = self.surface.at(self.theta, Need.GRADIENT)
 
     def _inside(self, theta: Array) -> Array:
         objective = self.surface.objective

@@ -315,9 +315,9 @@ class Objective:
             slope = None if slope is None else slope + first
             curvature = None if curvature is None else curvature + second
             gauss = None if gauss is None else gauss + second
-        return self._reduced(t, s, slope, curvature, gauss, total)
+        return self.reduced(t, s, slope, curvature, gauss, total)
 
-    def _reduced(
+    def reduced(
         self, t: float, s: float, slope: Array | None, curvature: Array | None, gauss: Array | None, total: Total
     ) -> Evaluation:
         """T and its derivatives -> the reduced objective: T, T/n or √(2T/n)."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..data.source import Block
 from ..formula.objective import Objective
 from ..formula.program import UpdateRule
-from ..types import Array, Evaluation, Need
+from ..types import Array, Need
 from . import epoch
 from .emission import COLUMNS, COUNTER, Kind
 from .epoch import Steps, steps_loop
@@ -21,6 +21,7 @@ from .kernel import worthy
 from .lanes import WIDTH
 from .loops import Shape
 from .machine import Target, build
+from .quadratic import Quadratic
 from .running import LINE, address, remembered
 
 
@@ -40,9 +41,9 @@ class Stepper:
     """
 
     def __init__(self, objective: Objective, rule: UpdateRule, theta: Array, rows: int, weight: float, *,
-                 whole: bool, quadratic: Evaluation | None = None) -> None:  # fmt: skip
+                 whole: bool, collected: Quadratic | None = None) -> None:  # fmt: skip
         self._objective, self._rule, self._whole = objective, rule, whole
-        self._sums = None if quadratic is not None else objective.rows(Need.GRADIENT)
+        self._sums = None if collected is not None else objective.rows(Need.GRADIENT)
         p = objective.layout.size
         steps = self._steps(False)
         self._memory = np.zeros((steps.vectors, steps.padded))
@@ -54,7 +55,7 @@ class Stepper:
         self._numbers = self._control.view(np.float64)
         self._control[epoch.MEMORY] = address(self._memory)
         self._numbers[epoch.ALL_ROWS], self._numbers[epoch.WEIGHT] = rows, weight
-        self.aim(-1.0, -np.inf if objective.sign > 0 else np.inf)
+        self.aim(None, None)
         size = 2 * WIDTH + steps.padded if self._sums is None else Shape(self._sums).size + WIDTH
         self._totals = np.zeros(max(size, steps.padded + 2 * WIDTH))
         scratch = LINE if self._sums is None else Shape(self._sums).scratch
@@ -62,8 +63,8 @@ class Stepper:
         self._loops: dict[Any, Any] = {}
         self._frame = np.zeros(COLUMNS, dtype=np.int64)
         self._kept: tuple[Any, ...] = ()  # addresses do not keep what stands there
-        if quadratic is not None:
-            self._collect(quadratic, theta)
+        if collected is not None:
+            self._collect(collected)
 
     def _steps(self, ordered: bool) -> Steps:
         objective = self._objective
@@ -71,8 +72,9 @@ class Stepper:
         return Steps(objective.layout.size, self._rule, self._sums, penalty, objective.reduce, objective.sign,
                      self._whole, ordered)  # fmt: skip
 
-    def _collect(self, evaluation: Evaluation, theta: Array) -> None:
-        """T, its gradient and its Hessian at theta."""
+    def _collect(self, collected: Quadratic) -> None:
+        """T, its gradient and its Hessian at the point where they were collected."""
+        evaluation, theta = collected.evaluation, collected.theta
         assert evaluation.curvature is not None
         p, padded = len(theta), self._memory.shape[1]
         hessian = np.zeros((p, padded))
@@ -83,9 +85,11 @@ class Stepper:
         self._frame.view(np.float64)[4] = evaluation.total
         self._kept = (hessian, slope, centre)
 
-    def aim(self, gradient: float, loss: float) -> None:
+    def aim(self, gradient: float | None, loss: float | None) -> None:
         """Where to end early: a gradient norm below, a loss at or below (maximising: at or above)."""
-        self._numbers[epoch.GRADIENT], self._numbers[epoch.LOSS] = gradient, loss
+        never = -np.inf if self._objective.sign > 0 else np.inf
+        self._numbers[epoch.GRADIENT] = -1.0 if gradient is None else gradient
+        self._numbers[epoch.LOSS] = never if loss is None else loss
 
     def take(self, block: Block, order: NDArray[np.int64] | None = None) -> None:
         """The rows that the next steps are about; `order`: their numbers in the order in which they are taken."""

@@ -22,9 +22,11 @@ from ..types import Array, Evaluation, Need, Total
 from .kernel import Kernel, described, kernel_for
 
 if TYPE_CHECKING:
+    from .quadratic import Quadratic
     from .stepper import Stepper
 
 HUGE = 1e154  # its square overflows
+SHARED = 1 << 23  # rows × operations from which on threads count for more than the Python between the steps
 WORTH_STEPS = 1_000  # steps from which on they are worth being compiled
 LONGEST = 1 << 26  # rows of a block: short enough that progress is seen, long enough for all threads
 GRAM_LIMIT = 1e12  # condition of the scaled Gram matrix above which it has too few digits and a QR is made
@@ -75,6 +77,24 @@ class Surface:
         if not possible(rule, self.objective):
             return None
         return Stepper(self.objective, rule, theta, self.rows, self.weight, whole=False)
+
+    def full_stepper(self, rule: UpdateRule, theta: Array, steps: float, collected: Quadratic | None) -> Stepper | None:
+        """The same for steps on all rows: few, in memory and in one block; or none at all, of a collected quadratic."""
+        rows = self.objective.rows(Need.GRADIENT)
+        light = self.rows * len(rows.graph.reachable(rows.outputs)) < SHARED
+        if steps < WORTH_STEPS or not (light or collected):
+            return None
+        from .stepper import Stepper, possible
+
+        block = self._block
+        if not possible(rule, self.objective) or (
+            collected is None and (block is None or block.rows < self.reader.rows)
+        ):
+            return None
+        stepper = Stepper(self.objective, rule, theta, self.rows, self.weight, whole=True, collected=collected)
+        if collected is None and block is not None:
+            stepper.take(block)
+        return stepper
 
     def batch(self, block: Block, theta: Array) -> Evaluation | None:
         """The batch objective: an unbiased estimate of the reduced one. None where the batch has no live row."""
