@@ -28,6 +28,7 @@ from .verdict import Verdict, judge, near
 if TYPE_CHECKING:
     from .kernels.stepper import Records, Stepper
 
+WORN = 1e-6  # a loss smaller by this than where its sums were collected is read anew: they have ten digits left
 MANY = 1 << 12  # steps on a collected quadratic that are made at once
 CHUNK = 1 << 18  # rows that machine code goes through before clock, keyboard and limits are looked at
 DIVERGED = 1e6  # times the scale of the loss at the start
@@ -137,6 +138,9 @@ class Descent:
                 yield self._announce(here, self._diverged(NOT_FINITE))[0]
                 return
             evaluation = at(theta, method.need)
+            if self._worn(evaluation):
+                evaluation = self._collect(theta)
+                at = self.collected.at if self.collected is not None else at
             self.passes = float(trials)
 
     def _first_order_steps(self, limits: Limits, evaluation: Evaluation) -> Iterator[Step]:
@@ -165,6 +169,18 @@ class Descent:
                 return self._tested(self._fresh())
         return ending
 
+    def _worn(self, evaluation: Evaluation) -> bool:
+        """Whether the loss has fallen so far that the collected sums have too few digits left for it."""
+        collected = self.collected
+        return collected is not None and abs(evaluation.total) < WORN * abs(collected.evaluation.total)
+
+    def _collect(self, theta: Array) -> Evaluation:
+        """The sums of a quadratic collected anew, at a point where the loss has their digits."""
+        objective = self.surface.objective
+        evaluation = self.surface.at(theta, Need.NORMAL if objective.squares else Need.HESSIAN)
+        self.collected = Quadratic(objective, theta, evaluation)
+        return evaluation
+
     def _fresh(self) -> Evaluation:
         """The rows read again where a run on collected sums stands."""
         need = Need.NORMAL if self.surface.objective.squares else Need.HESSIAN
@@ -181,12 +197,14 @@ class Descent:
         self._arrive(self.theta, evaluation)
         step, last = self._announce(self._step(evaluation), self._first_order(limits, evaluation, 0))
         yield step
-        stepper.aim(limits.stop.gradient, limits.stop.loss)
+        stepper.begin(evaluation)
         most = max(1, min(CHUNK // rows, CHUNK // (8 * len(self.theta)))) if self.collected is None else MANY
         while not last:
             test = 1 << self.number.bit_length()  # the next power of two
             passes = math.inf if limits.stop.passes is None else math.ceil(limits.stop.passes)
             target = int(min(limits.last_step(first_epoch=False), limits.passes, passes, test, self.number + most))
+            floor = None if self.collected is None else WORN * abs(self.collected.evaluation.loss)
+            stepper.aim(limits.stop.gradient, limits.stop.loss, floor)
             records = stepper.run(row=0, end=rows, batch=rows, number=self.number, in_epoch=0, limit=target,
                                   rate=method.schedule.rate, capacity=target - self.number + 1, keep=True)  # fmt: skip
             if self.collected is None:
@@ -194,36 +212,49 @@ class Descent:
                 if surface.watch is not None:
                     surface.watch(rows * len(records.loss))
             assert records.theta is not None
-            again = 1 if self.number == 0 else 0  # the start, which was announced
-            losses, norms, thetas = records.loss[again:], records.norm[again:], records.theta[again:]
+            losses, norms, thetas = records.loss, records.norm, records.theta
             if stepper.failure == "rate":
                 method.schedule.at(self.number + len(losses) + 1, self.number + len(losses))  # says what is wrong
             if self.number == 0 and len(losses):
-                self._first_move = float(records.norm[0]) * length(thetas[0] - self.theta)
+                self._first_move = length(evaluation.gradient) * length(thetas[0] - self.theta)
             ending: Ending | None = None
             wrong = self._first_wrong(losses, thetas)
             count = min(len(losses), wrong + 1)
             made = [self._at(self.number + i + 1, thetas[i].copy(), float(losses[i]), float(norms[i]))
                     for i in range(count) if self.watched or i == count - 1]  # fmt: skip
             for step in made:
-                self.number, self.theta = step.number, step.theta
+                self.number, self.theta, self.passes = step.number, step.theta, float(step.number)
                 if step is not made[-1]:
                     step, last = self._announce(step, None)
                     yield step
                     if last:
                         return
-            self.passes = float(self.number)
-            best = int(np.nanargmin(losses[: wrong + 1] * surface.objective.sign)) if np.isfinite(losses).any() else 0
-            if len(losses) and best < min(wrong, len(losses) - 1):
+            good = losses[:wrong] * surface.objective.sign
+            if len(good) and (best := int(np.argmin(good))) < len(good) - 1:
                 self._keep_best(thetas[best].copy(), at(thetas[best], Need.GRADIENT))
             if stepper.failure == "parameters" and wrong >= len(losses):
                 ending = self._diverged(NOT_FINITE)
             elif made:
-                evaluation = at(self.theta, Need.GRADIENT)
+                evaluation = self._evaluation_at(stepper, losses, wrong)
+                if wrong >= len(losses) and self._worn(evaluation):
+                    evaluation = self._collect(self.theta)
+                    assert self.collected is not None
+                    stepper.collect(self.collected)
+                    stepper.begin(evaluation)
                 self._arrive(self.theta, evaluation)
                 ending = self._first_order(limits, evaluation, self.number)
             step, last = self._announce(step, ending)
             yield step
+
+    def _evaluation_at(self, stepper: Stepper, losses: Array, wrong: int) -> Evaluation:
+        """The evaluation of the last step that was made, or of the first that has diverged."""
+        if self.collected is not None:
+            return self.collected.at(self.theta, Need.GRADIENT)
+        if wrong >= len(losses):
+            return stepper.evaluation(float(losses[-1]))
+        evaluation = self.surface.at(self.theta, Need.GRADIENT)  # once more, to have its place
+        self.surface.reader.rows_read -= self.surface.reader.rows
+        return evaluation
 
     def _first_wrong(self, losses: Array, thetas: Array) -> int:
         """The place of the first of some steps at which a run has diverged; their number where none has."""
@@ -311,13 +342,13 @@ class Descent:
                         limit=limits.last_step(first_epoch=read < rows), capacity=(end - row) // size + 1,
                         rate=method.schedule.rate, keep=self.watched or self.number == 0,
                     )  # fmt: skip
-                    read, row = read + stepper.row - row, stepper.row
-                    self.passes = read / rows
+                    before, read, row = read, read + stepper.row - row, stepper.row
                     if stepper.failure == "rate":
                         method.schedule.at(self.number + len(records.loss) + 1, epoch)  # says what is wrong with it
                     made = self._made(records, stepper.theta)
-                    for step in made:
+                    for k, step in enumerate(made):
                         self.number, self.theta = step.number, step.theta
+                        self.passes = (read if step is made[-1] else before + (k + 1) * size) / rows
                         if step is not made[-1]:  # of the last one it is not known yet whether it is the end
                             step, last = self._announce(step, None)
                             yield step

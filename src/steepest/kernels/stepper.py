@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..data.source import Block
 from ..formula.objective import Objective
 from ..formula.program import UpdateRule
-from ..types import Array, Need
+from ..types import Array, Evaluation, Need
 from . import epoch
 from .emission import COLUMNS, COUNTER, Kind
 from .epoch import Steps, steps_loop
@@ -55,7 +55,7 @@ class Stepper:
         self._numbers = self._control.view(np.float64)
         self._control[epoch.MEMORY] = address(self._memory)
         self._numbers[epoch.ALL_ROWS], self._numbers[epoch.WEIGHT] = rows, weight
-        self.aim(None, None)
+        self.aim(None, None, None)
         size = 2 * WIDTH + steps.padded if self._sums is None else Shape(self._sums).size + WIDTH
         self._totals = np.zeros(max(size, steps.padded + 2 * WIDTH))
         scratch = LINE if self._sums is None else Shape(self._sums).scratch
@@ -64,7 +64,7 @@ class Stepper:
         self._frame = np.zeros(COLUMNS, dtype=np.int64)
         self._kept: tuple[Any, ...] = ()  # addresses do not keep what stands there
         if collected is not None:
-            self._collect(collected)
+            self.collect(collected)
 
     def _steps(self, ordered: bool) -> Steps:
         objective = self._objective
@@ -72,8 +72,8 @@ class Stepper:
         return Steps(objective.layout.size, self._rule, self._sums, penalty, objective.reduce, objective.sign,
                      self._whole, ordered)  # fmt: skip
 
-    def _collect(self, collected: Quadratic) -> None:
-        """T, its gradient and its Hessian at the point where they were collected."""
+    def collect(self, collected: Quadratic) -> None:
+        """Take T, its gradient and its Hessian from the point where they were collected."""
         evaluation, theta = collected.evaluation, collected.theta
         assert evaluation.curvature is not None
         p, padded = len(theta), self._memory.shape[1]
@@ -85,11 +85,28 @@ class Stepper:
         self._frame.view(np.float64)[4] = evaluation.total
         self._kept = (hessian, slope, centre)
 
-    def aim(self, gradient: float | None, loss: float | None) -> None:
-        """Where to end early: a gradient norm below, a loss at or below (maximising: at or above)."""
-        never = -np.inf if self._objective.sign > 0 else np.inf
+    def begin(self, evaluation: Evaluation) -> None:
+        """Go on from an evaluation at theta: the next thing is the update."""
+        self._memory[1, : len(self.theta)] = evaluation.gradient
+        self._numbers[epoch.VALUE], self._control[epoch.STATUS] = evaluation.loss, epoch.LIMITED
+
+    def evaluation(self, loss: float) -> Evaluation:
+        """The last evaluation on all rows, whose reduced loss is given, from what the loop has left."""
+        objective, (rows, weight) = self._objective, self._all
+        gradient = self._memory[1, : len(self.theta)].copy()
+        total, slope = objective.sign * loss, gradient.copy()
+        if objective.reduce == "mean":
+            total, slope = total * weight, slope * weight
+        elif objective.reduce == "rmse":
+            total, slope = 0.5 * weight * loss**2, slope * (weight * loss)
+        penalty = 0.0 if objective.penalty is None else objective.penalty.at(self.theta)[0]
+        return Evaluation(total, total - penalty, slope, None, None, loss, gradient, rows, weight)
+
+    def aim(self, gradient: float | None, loss: float | None, floor: float | None) -> None:
+        """Where to end early: a gradient norm below, a loss at or below (maximising: at or above) either of two."""
+        lower = [x for x in (loss, floor if self._objective.sign > 0 else None) if x is not None]
         self._numbers[epoch.GRADIENT] = -1.0 if gradient is None else gradient
-        self._numbers[epoch.LOSS] = never if loss is None else loss
+        self._numbers[epoch.LOSS] = max(lower) if lower else -np.inf * self._objective.sign
 
     def take(self, block: Block, order: NDArray[np.int64] | None = None) -> None:
         """The rows that the next steps are about; `order`: their numbers in the order in which they are taken."""
