@@ -62,7 +62,7 @@ class Descent:
         self.theta = self.start
         self.evaluation: Evaluation | None = None
         self.first: Evaluation | None = None
-        self.best: tuple[float, Array, Evaluation] | None = None
+        self.best: tuple[float, Array, Evaluation | None] | None = None  # by its loss; evaluated when it is wanted
         self.status, self.message = Status.RUNNING, ""
         self.verdict: Verdict | None = None
         self.guarantee: Guarantee | None = None
@@ -193,7 +193,6 @@ class Descent:
     ) -> Iterator[Step]:
         """The same in machine code, up to the next test or limit at a time."""
         surface, rows = self.surface, self.surface.reader.rows
-        at = surface.at if self.collected is None else self.collected.at
         self._arrive(self.theta, evaluation)
         step, last = self._announce(self._step(evaluation), self._first_order(limits, evaluation, 0))
         yield step
@@ -225,13 +224,14 @@ class Descent:
             for step in made:
                 self.number, self.theta, self.passes = step.number, step.theta, float(step.number)
                 if step is not made[-1]:
+                    self._keep_best(step.theta, step.loss)
                     step, last = self._announce(step, None)
                     yield step
                     if last:
                         return
-            good = losses[:wrong] * surface.objective.sign
-            if len(good) and (best := int(np.argmin(good))) < len(good) - 1:
-                self._keep_best(thetas[best].copy(), at(thetas[best], Need.GRADIENT))
+            if wrong and len(losses):
+                best = int(np.argmin(surface.objective.sign * losses[:wrong]))
+                self._keep_best(thetas[best].copy(), float(losses[best]))
             if stepper.failure == "parameters" and wrong >= len(losses):
                 ending = self._diverged(NOT_FINITE)
             elif made:
@@ -531,17 +531,19 @@ class Descent:
         if self.number == 1 and self.plan.batch is None and self.first is not None:
             self._first_move = length(self.first.gradient) * length(theta - self.start)
         self.theta, self.evaluation, self.verdict = theta, evaluation, None
-        self._keep_best(theta, evaluation)
+        if evaluation.finite:
+            self._keep_best(theta, evaluation.loss, evaluation)
 
-    def _keep_best(self, theta: Array, evaluation: Evaluation) -> None:
-        if evaluation.finite and (self.best is None or evaluation.total < self.best[0]):
-            self.best = (evaluation.total, theta, evaluation)
+    def _keep_best(self, theta: Array, loss: float, evaluation: Evaluation | None = None) -> None:
+        loss *= self.surface.objective.sign
+        if self.best is None or loss < self.best[0]:
+            self.best = (loss, theta, evaluation)
 
     def _return_to_best(self) -> None:
         if self.best is not None:
             _, self.theta, self.evaluation = self.best
             self.verdict = None
-            if self.collected is not None:
+            if self.collected is not None or self.evaluation is None:
                 self.evaluation = self.surface.at(self.theta, Need.GRADIENT)
 
     def _inside(self, theta: Array) -> Array:
