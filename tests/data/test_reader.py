@@ -99,9 +99,11 @@ def test_a_table_in_memory_is_screened_once():
     x = np.ones(3 * UNIT)
     x[UNIT] = 0
     rows = reader({"x": x}, condition=condition)
+    assert len(used(rows.batches(7_000, seed=0, shuffle=True, epoch=0))) == 3 * UNIT - 1
     for most in (UNIT, 4 * UNIT):
         whole = [block.live for block in rows.full(most)]
         np.testing.assert_array_equal(np.concatenate(whole), x > 0)
+    list(rows.windows(7_000, seed=0, shuffle=False, epoch=0))
     assert seen == [0, UNIT, 2 * UNIT]
 
 
@@ -227,16 +229,32 @@ def test_a_resumed_epoch_goes_on_where_it_stopped(size, skip, shuffle):
         np.testing.assert_array_equal(one.columns["x"], two.columns["x"])
 
 
-def test_skipping_reads_no_unit_before_the_window(monkeypatch):
-    rows = reader({"x": ROW})
-    read = Counter()
-    inner = rows.source.read
-    monkeypatch.setattr(rows.source, "read", lambda unit: read.update([unit]) or inner(unit))
+class Foreign:
+    """A table in memory that a Reader does not know as one: it is read unit by unit, at once."""
+
+    def __init__(self, data):
+        self.read = Counter()
+        self._table = open_source(data).select(list(data))
+
+    def __getattr__(self, name):
+        return getattr(self._table, name)
+
+    def pieces(self, unit):
+        self.read[unit] += 1
+        return self._table.pieces(unit)
+
+
+def test_skipping_reads_no_unit_before_the_window():
+    source = Foreign({"x": ROW})
+    rows, read = Reader(source), source.read
     first = next(rows.batches(100, seed=0, shuffle=False, epoch=0, skip=2 * UNIT // 100 + 1))
     assert first.first_row == 2 * UNIT // 100 * 100 + 100
     assert read == {2: 1}
     list(rows.batches(100, seed=0, shuffle=True, epoch=0))
     assert read == {0: 1, 1: 1, 2: 2, 3: 1}
+    skipped = 3 * UNIT // 100 + 1
+    list(rows.windows(100, seed=0, shuffle=False, epoch=0, skip=skipped))
+    assert read == {0: 1, 1: 1, 2: 2, 3: 2}
 
 
 def test_large_batches_walk_the_order_of_small_ones():
@@ -249,11 +267,13 @@ def test_large_batches_walk_the_order_of_small_ones():
 @pytest.mark.parametrize("size", [1, 7, 40_000])
 @pytest.mark.parametrize("passed", [False, True])
 @pytest.mark.parametrize("shuffle", [False, True])
-def test_dropped_rows_stay_in_their_batch_and_are_marked(size, passed, shuffle):
+@pytest.mark.parametrize("source", ["table", "foreign"])
+def test_dropped_rows_stay_in_their_batch_and_are_marked(size, passed, shuffle, source):
     n = 70_001 if size > 1 else 3_000
     x = np.arange(float(n))
     x[::3] = NAN
-    rows = reader({"x": x, "row": np.arange(n)}, condition=lambda block: block.columns["row"] % 5 > 0)
+    data, wanted = {"x": x, "row": np.arange(n)}, lambda block: block.columns["row"] % 5 > 0
+    rows = Reader(Foreign(data), condition=wanted) if source == "foreign" else reader(data, condition=wanted)
     if passed:
         list(rows.full())
     parts = list(rows.batches(size, seed=0, shuffle=shuffle, epoch=0))
@@ -262,7 +282,8 @@ def test_dropped_rows_stay_in_their_batch_and_are_marked(size, passed, shuffle):
     assert sorted(used(parts)) == alive.tolist()
     everything = np.concatenate([part.columns["row"] for part in parts])
     assert sorted(everything) == list(range(n))
-    assert rows.dropped == (int((np.isnan(x) & (np.arange(n) % 5 > 0)).sum()) if passed else 0)
+    known = passed or source == "table"  # a table in memory is screened whole, whichever way it is read first
+    assert rows.dropped == (int((np.isnan(x) & (np.arange(n) % 5 > 0)).sum()) if known else 0)
 
 
 def test_matrix_rows_stay_together_in_a_shuffled_batch():
@@ -276,3 +297,97 @@ def test_a_full_pass_gives_the_blocks_of_the_source():
     source = open_source({"x": ROW}).select(["x"])
     shapes = [(block.first_row, block.rows) for block in blocks(source)]
     assert [(block.first_row, block.rows) for block in Reader(source).full()] == shapes
+
+
+def uneven(rows):
+    """Columns of `rows` rows: some lack a value, some are not wanted, some weigh nothing."""
+    rng = np.random.default_rng(rows)
+    x = np.where(rng.random(rows) < 0.01, NAN, np.arange(float(rows)))
+    return {"x": x, "keep": rng.integers(0, 9, rows), "w": rng.integers(0, 5, rows) / 4}
+
+
+SCREENS = {
+    "condition": lambda block: np.asarray(block.columns["keep"]) > 0,
+    "weight": lambda block: np.asarray(block.columns["w"], float),
+}
+
+
+def walked(pieces):
+    """The rows of pieces, each taken in its order, as one array a column and one of live rows."""
+    taken = []
+    for block, order in pieces:
+        rows = slice(None) if order is None else order
+        live = np.ones(block.rows, bool) if block.live is None else block.live
+        taken.append({name: column[rows] for name, column in block.columns.items()} | {"live": live[rows]})
+    return {name: np.concatenate([part[name] for part in taken]) for name in taken[0]} if taken else {}
+
+
+def check_windows(rows, size, shuffle, skip):
+    """Rows and masks of `windows` are those of `batches`, bit for bit, in whole batches, counted when handed out."""
+    how = {"seed": 4, "shuffle": shuffle, "epoch": 1, "skip": skip}
+    expected = walked((block, None) for block in rows.batches(size, **how))
+    before, lengths, pieces = rows.rows_read, [], []
+    for block, order in rows.windows(size, **how):
+        lengths.append(block.rows if order is None else len(order))
+        assert order is None or (order.dtype == np.int64 and order.flags.c_contiguous and block.rows <= WINDOW)
+        assert rows.rows_read - before == sum(lengths)
+        pieces.append((block, order))
+    found = walked(pieces)
+    assert found.keys() == expected.keys()
+    for name, column in expected.items():
+        np.testing.assert_array_equal(found[name], column, strict=True)
+    assert sum(lengths) == max(rows.rows - skip * size, 0)
+    assert all(length % size == 0 for length in lengths[:-1])
+    assert 0 not in lengths
+    return pieces
+
+
+SIZES = [7, 32, 100, 60_000, UNIT, 70_000, 200_000]
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("count", [1, 99, 2 * UNIT, 2 * UNIT + 4_321])
+def test_windows_hand_out_the_rows_of_batches_in_large_pieces(count, size, shuffle):
+    data = uneven(count)
+    data["keep"][0], data["w"][0], data["x"][0] = 1, 1, 0  # one row is left
+    data["X"] = np.stack([data["w"], data["x"]], axis=1)
+    for rows in (reader(data, **SCREENS), Reader(Foreign(data), **SCREENS)):
+        for skip in sorted({0, 1, count // size // 2, UNIT // size + 1, count // size, count // size + 1}):
+            check_windows(rows, size, shuffle, skip)
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_windows_hand_out_batches_of_one_row(shuffle):
+    data = uneven(UNIT + 50)
+    for skip in (0, UNIT - 10, UNIT + 50):
+        check_windows(reader(data, **SCREENS), 1, shuffle, skip)
+
+
+@pytest.mark.parametrize("group", [999, 50_021, 150_000])
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_windows_of_a_file_are_those_of_its_batches(tmp_path, group, shuffle):
+    data = uneven(150_000)
+    pq.write_table(pa.table(data), tmp_path / "part.parquet", row_group_size=group)
+    rows = reader(tmp_path / "part.parquet", list(data), **SCREENS)
+    for size in SIZES:
+        for skip in (0, 70_001 // size):
+            for block, _ in check_windows(rows, size, shuffle, skip):
+                assert block.rows <= max(WINDOW, size)
+
+
+def test_a_table_in_the_order_of_its_rows_is_one_piece_and_no_copy():
+    rows = reader({"x": ROW})
+    for skip in (0, 700):
+        ((block, order),) = check_windows(rows, 100, False, skip)
+        assert order is None
+        assert (block.first_row, block.rows) == (100 * skip, N - 100 * skip)
+        assert np.shares_memory(block.columns["x"], ROW)
+
+
+def test_shuffled_windows_of_a_table_are_not_copied_and_batches_that_straddle_them_are():
+    x = np.arange(3.0 * UNIT)
+    pieces = check_windows(reader({"x": x}), 100, True, 0)
+    assert [block.rows for block, _ in pieces] == [UNIT, 100, UNIT, 100, UNIT]
+    assert [order is None for _, order in pieces] == [False, True, False, True, False]
+    assert [np.shares_memory(block.columns["x"], x) for block, _ in pieces] == [True, False, True, False, True]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate
@@ -31,8 +31,9 @@ class Reader:
     is left raises DataError. `weight` gives a float64 array (rows,), read on live rows: zero drops the row uncounted,
     a negative or non-finite weight raises DataError.
 
-    After the first complete full pass: `used` is the number of live rows (N), `dropped` the number of rows left out
-    for a missing value, `dropped_by_column` how many of them each column lacks. `rows_read` may be set on resume.
+    After the first complete full pass, or the first reading of any kind of a table in memory: `used` is the number of
+    live rows (N), `dropped` the number of rows left out for a missing value, `dropped_by_column` how many of them each
+    column lacks. `rows_read` may be set on resume.
     """
 
     def __init__(
@@ -107,18 +108,53 @@ class Reader:
         """One epoch of mini-batches: `size` consecutive rows of the order each, the last one shorter.
 
         `first_row` is the position in the order; dead rows are part of a batch, so it may hold no live row. `skip`
-        leaves out the first batches, reading only the window in which the next one begins.
+        leaves out the first batches, reading only the window in which the next one begins; but a table in memory is
+        screened first, all of it, once.
         """
         start = skip * size
-        if not shuffle:
-            order: Iterable[int] = range(len(self.source.units))
-            stream = self._stream(order, start)
-        else:
-            order = map(int, unit_order(seed, epoch, len(self.source.units)))
-            stream = self._windows(order, seed, epoch, start)
-        for batch in recut(stream, self.rows - start, size, size):
+        for batch in recut(self._ordered(seed, shuffle, epoch, start), self.rows - start, size, size):
             self.rows_read += batch.rows
             yield batch
+
+    def windows(
+        self, size: int, *, seed: int, shuffle: bool, epoch: int, skip: int = 0
+    ) -> Iterator[tuple[Block, NDArray[np.int64] | None]]:
+        """The rows of `batches` in few large pieces: each a Block and the order in which its rows are taken.
+
+        An order is an int64 array of row numbers within the Block, which it need not use up; None takes all rows as
+        they lie. A piece holds whole batches, counted from the first row of the epoch's order; only the last piece may
+        end with a shorter one. With an order, `first_row` is that of the window, not of the batch.
+        """
+        start = skip * size
+        pieces: Iterable[tuple[Block, NDArray[np.int64] | None]]
+        if shuffle and size <= WINDOW:
+            pieces = _whole_batches(self._permuted(seed, epoch, start), self.rows, size)
+        else:
+            lies = isinstance(self.source, Table) and not shuffle  # in memory, in order: all of it is one piece
+            most = -(-self.rows // size) * size if lies else max(WINDOW // size, 1) * size
+            stream = recut(self._ordered(seed, shuffle, epoch, start), self.rows - start, size, most)
+            pieces = ((block, None) for block in stream)
+        for block, order in pieces:
+            self.rows_read += block.rows if order is None else len(order)
+            yield block, order
+
+    def _ordered(self, seed: int, shuffle: bool, epoch: int, start: int) -> Iterator[Block]:
+        """The rows of an epoch in their order, screened, from row `start` of the order on."""
+        if shuffle:
+            for window, order in self._permuted(seed, epoch, start):
+                yield _take(window, order, window.first_row + window.rows - len(order))
+        elif isinstance(self.source, Table):
+            yield cut(self._whole, min(start, self.rows), self.rows)
+        else:
+            yield from self._stream(range(len(self.source.units)), start)
+
+    def _permuted(self, seed: int, epoch: int, start: int) -> Iterator[tuple[Block, NDArray[np.int64]]]:
+        """The windows of the stream as they lie, each with the order of its rows, from row `start` of the order on."""
+        units = map(int, unit_order(seed, epoch, len(self.source.units)))
+        first = start // WINDOW * WINDOW
+        for window in recut(self._stream(units, first), self.rows - first, WINDOW, WINDOW):
+            order = window_permutation(seed, epoch, window.first_row // WINDOW, window.rows)
+            yield window, order[max(start - window.first_row, 0) :]
 
     def _stream(self, order: Iterable[int], start: int) -> Iterator[Block]:
         """The units in this order, from row `start` of the stream on, screened; `first_row` counts in the stream."""
@@ -126,22 +162,20 @@ class Reader:
         ends = accumulate(self.source.units[unit] for unit in order)
         begun = next((place for place, end in enumerate(ends) if end > start), len(order))
         at = sum(self.source.units[unit] for unit in order[:begun])
-        for block in read(self.source, order[begun:]):
+        for block in self._screened(order[begun:]):
             if at + block.rows > start:
-                if self._dirty is None or self._dirty:  # before the order hides the number of a row
-                    block = self._screen(block, _Count())
                 yield cut(replace(block, first_row=at), max(start - at, 0), block.rows)
             at += block.rows
 
-    def _windows(self, order: Iterable[int], seed: int, epoch: int, start: int) -> Iterator[Block]:
-        """The windows of the stream, each permuted, from row `start` of the order on."""
-        first = start // WINDOW * WINDOW
-        for window in recut(self._stream(order, first), self.rows - first, WINDOW, WINDOW):
-            permutation = window_permutation(seed, epoch, window.first_row // WINDOW, window.rows)
-            columns = {name: column.take(permutation, axis=0) for name, column in window.columns.items()}
-            live = None if window.live is None else window.live.take(permutation)
-            shuffled = Block(window.first_row, window.rows, columns, live)
-            yield cut(shuffled, max(start - window.first_row, 0), window.rows)
+    def _screened(self, order: Sequence[int]) -> Iterator[Block]:
+        """The units in this order, screened while `first_row` still is the place in the table."""
+        if isinstance(self.source, Table):
+            first_rows = list(accumulate(self.source.units, initial=0))
+            for unit in order:
+                yield cut(self._whole, first_rows[unit], first_rows[unit + 1])
+            return
+        for block in read(self.source, order):
+            yield block if self._dirty is not None and not self._dirty else self._screen(block, _Count())
 
     def _screen(self, block: Block, count: _Count) -> Block:
         """The block with its dead rows marked."""
@@ -187,6 +221,35 @@ class Reader:
         lacking = ", ".join(f"{name!r} {number:,}" for name, number in count.by_column.items())
         why = f"{count.dropped:,} lack a value (by column: {lacking})" if count.dropped else "none is wanted"
         return DataError(f"no row of {self.source.name} is left to fit: of {self.rows:,} rows {why}")
+
+
+def _take(block: Block, order: NDArray[np.int64], first_row: int) -> Block:
+    """The rows of a block in this order, copied."""
+    columns = {name: column.take(order, axis=0) for name, column in block.columns.items()}
+    return Block(first_row, len(order), columns, None if block.live is None else block.live.take(order))
+
+
+def _whole_batches(
+    windows: Iterable[tuple[Block, NDArray[np.int64]]], rows: int, size: int
+) -> Iterator[tuple[Block, NDArray[np.int64] | None]]:
+    """The windows of a stream of `rows` rows, each cut to whole batches; a batch that straddles two is copied.
+
+    A batch is no larger than a window, and the first row of the first order begins one.
+    """
+    begun: Block | None = None  # the rows of a batch that the next window completes
+    for window, order in windows:
+        if begun is not None:
+            absent = size - begun.rows
+            parts = begun, _take(window, order[:absent], window.first_row)
+            for batch in recut(parts, sum(part.rows for part in parts), size, size):
+                yield batch, None
+            begun, order = None, order[absent:]
+        left = len(order) % size if window.first_row + window.rows < rows else 0
+        whole = len(order) - left
+        if whole:
+            yield window, order[:whole]
+        if left:
+            begun = _take(window, order[whole:], window.first_row + window.rows - left)
 
 
 def _by_row(flags: NDArray[np.bool_]) -> NDArray[np.bool_]:
