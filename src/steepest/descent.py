@@ -333,10 +333,9 @@ class Descent:
         yield step
         while not last:
             for block, order in surface.windows(size, seed=self.seed, shuffle=self.shuffle, epoch=epoch):
-                stepper.take(block, order)
-                row = 0
-                while row < block.rows:
-                    end = min(block.rows, row + limits.rows_left(read, rows, size), row + -(-CHUNK // size) * size)
+                piece, row = stepper.take(block, order), 0
+                while row < piece:
+                    end = min(piece, row + limits.rows_left(read, rows, size), row + -(-CHUNK // size) * size)
                     records = stepper.run(
                         row=row, end=end, batch=size, number=self.number, in_epoch=epoch,
                         limit=limits.last_step(first_epoch=read < rows), capacity=(end - row) // size + 1,

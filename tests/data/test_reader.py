@@ -329,7 +329,8 @@ def check_windows(rows, size, shuffle, skip):
     before, lengths, pieces = rows.rows_read, [], []
     for block, order in rows.windows(size, **how):
         lengths.append(block.rows if order is None else len(order))
-        assert order is None or (order.dtype == np.int64 and order.flags.c_contiguous and block.rows <= WINDOW)
+        assert order is None or (order.dtype == np.int64 and order.flags.c_contiguous)
+        assert order is None or len(order) <= max(WINDOW, size)
         assert rows.rows_read - before == sum(lengths)
         pieces.append((block, order))
     found = walked(pieces)
@@ -385,9 +386,17 @@ def test_a_table_in_the_order_of_its_rows_is_one_piece_and_no_copy():
         assert np.shares_memory(block.columns["x"], ROW)
 
 
-def test_shuffled_windows_of_a_table_are_not_copied_and_batches_that_straddle_them_are():
+def test_shuffled_windows_of_a_table_are_orders_of_one_block_and_no_copy():
+    rows = reader({"x": ROW})
+    pieces = check_windows(rows, 100, True, 0)
+    assert len(pieces) < 2 * N / WINDOW + 1
+    assert len({id(block) for block, _ in pieces}) == 1
+    assert pieces[0][0].columns["x"] is rows.source.columns["x"]
+
+
+def test_shuffled_windows_of_units_are_not_copied_and_batches_that_straddle_them_are():
     x = np.arange(3.0 * UNIT)
-    pieces = check_windows(reader({"x": x}), 100, True, 0)
+    pieces = check_windows(Reader(Foreign({"x": x})), 100, True, 0)
     assert [block.rows for block, _ in pieces] == [UNIT, 100, UNIT, 100, UNIT]
     assert [order is None for _, order in pieces] == [False, True, False, True, False]
     assert [np.shares_memory(block.columns["x"], x) for block, _ in pieces] == [True, False, True, False, True]

@@ -20,6 +20,8 @@ WINDOW = UNIT
 
 def unit_order(seed: int, epoch: int, units: int) -> NDArray[np.int64]:
     """The order in which an epoch reads `units` units: a permutation of 0 .. units - 1."""
+    if units < 2:  # seeding takes longer than an epoch of a small table
+        return np.arange(units, dtype=np.int64)
     return _generator(seed, epoch, 0).permutation(units)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,9 @@ from ..errors import DataError
 from .order import WINDOW, unit_order, window_permutation
 from .source import TILE, UNIT, Block, Source, blocks, cut, read, recut
 from .table import Table
+
+Units = Callable[[Sequence[int]], Iterator[Block]]
+"""Reads units in the order of the numbers given; `first_row` is the place of a block in the table."""
 
 
 @dataclass
@@ -112,7 +116,8 @@ class Reader:
         screened first, all of it, once.
         """
         start = skip * size
-        for batch in recut(self._ordered(seed, shuffle, epoch, start), self.rows - start, size, size):
+        rows = self._ordered(seed, shuffle, epoch, start, self._screened)
+        for batch in recut(rows, self.rows - start, size, size):
             self.rows_read += batch.rows
             yield batch
 
@@ -123,46 +128,49 @@ class Reader:
 
         An order is an int64 array of row numbers within the Block, which it need not use up; None takes all rows as
         they lie. A piece holds whole batches, counted from the first row of the epoch's order; only the last piece may
-        end with a shorter one. With an order, `first_row` is that of the window, not of the batch.
+        end with a shorter one. A table in memory is not copied: every Block of its random order is one and the same,
+        the whole table.
         """
         start = skip * size
+        few = max(WINDOW // size, 1) * size
         pieces: Iterable[tuple[Block, NDArray[np.int64] | None]]
-        if shuffle and size <= WINDOW:
-            pieces = _whole_batches(self._permuted(seed, epoch, start), self.rows, size)
+        if isinstance(self.source, Table) and shuffle:
+            numbers = recut(self._ordered(seed, True, epoch, start, self._numbers), self.rows - start, size, few)
+            pieces = ((self._whole, block.columns["row"].view(np.int64)) for block in numbers)
+        elif shuffle and size <= WINDOW:
+            pieces = _whole_batches(self._permuted(seed, epoch, start, self._screened), self.rows, size)
         else:
-            lies = isinstance(self.source, Table) and not shuffle  # in memory, in order: all of it is one piece
-            most = -(-self.rows // size) * size if lies else max(WINDOW // size, 1) * size
-            stream = recut(self._ordered(seed, shuffle, epoch, start), self.rows - start, size, most)
+            most = -(-self.rows // size) * size if isinstance(self.source, Table) else few
+            stream = recut(self._ordered(seed, shuffle, epoch, start, self._screened), self.rows - start, size, most)
             pieces = ((block, None) for block in stream)
         for block, order in pieces:
             self.rows_read += block.rows if order is None else len(order)
             yield block, order
 
-    def _ordered(self, seed: int, shuffle: bool, epoch: int, start: int) -> Iterator[Block]:
-        """The rows of an epoch in their order, screened, from row `start` of the order on."""
+    def _ordered(self, seed: int, shuffle: bool, epoch: int, start: int, units: Units) -> Iterator[Block]:
+        """The rows of an epoch in their order, from row `start` of the order on; `units` reads them."""
         if shuffle:
-            for window, order in self._permuted(seed, epoch, start):
+            for window, order in self._permuted(seed, epoch, start, units):
                 yield _take(window, order, window.first_row + window.rows - len(order))
         elif isinstance(self.source, Table):
             yield cut(self._whole, min(start, self.rows), self.rows)
         else:
-            yield from self._stream(range(len(self.source.units)), start)
+            yield from self._stream(range(len(self.source.units)), start, units)
 
-    def _permuted(self, seed: int, epoch: int, start: int) -> Iterator[tuple[Block, NDArray[np.int64]]]:
+    def _permuted(self, seed: int, epoch: int, start: int, units: Units) -> Iterator[tuple[Block, NDArray[np.int64]]]:
         """The windows of the stream as they lie, each with the order of its rows, from row `start` of the order on."""
-        units = map(int, unit_order(seed, epoch, len(self.source.units)))
+        order_of_units = unit_order(seed, epoch, len(self.source.units)).tolist()
         first = start // WINDOW * WINDOW
-        for window in recut(self._stream(units, first), self.rows - first, WINDOW, WINDOW):
+        for window in recut(self._stream(order_of_units, first, units), self.rows - first, WINDOW, WINDOW):
             order = window_permutation(seed, epoch, window.first_row // WINDOW, window.rows)
             yield window, order[max(start - window.first_row, 0) :]
 
-    def _stream(self, order: Iterable[int], start: int) -> Iterator[Block]:
-        """The units in this order, from row `start` of the stream on, screened; `first_row` counts in the stream."""
-        order = list(order)
+    def _stream(self, order: Sequence[int], start: int, units: Units) -> Iterator[Block]:
+        """The units in this order, from row `start` of the stream on; `first_row` counts in the stream."""
         ends = accumulate(self.source.units[unit] for unit in order)
         begun = next((place for place, end in enumerate(ends) if end > start), len(order))
         at = sum(self.source.units[unit] for unit in order[:begun])
-        for block in self._screened(order[begun:]):
+        for block in units(order[begun:]):
             if at + block.rows > start:
                 yield cut(replace(block, first_row=at), max(start - at, 0), block.rows)
             at += block.rows
@@ -176,6 +184,13 @@ class Reader:
             return
         for block in read(self.source, order):
             yield block if self._dirty is not None and not self._dirty else self._screen(block, _Count())
+
+    def _numbers(self, order: Sequence[int]) -> Iterator[Block]:
+        """The units in this order as one column "row", the numbers of their rows in the table."""
+        first_rows = list(accumulate(self.source.units, initial=0))
+        for unit in order:
+            numbers: Any = np.arange(first_rows[unit], first_rows[unit + 1], dtype=np.int64)
+            yield Block(first_rows[unit], len(numbers), {"row": numbers})
 
     def _screen(self, block: Block, count: _Count) -> Block:
         """The block with its dead rows marked."""

@@ -15,7 +15,7 @@ from ..formula.objective import Objective
 from ..formula.program import UpdateRule
 from ..types import Array, Evaluation, Need
 from . import epoch
-from .emission import COLUMNS, COUNTER, Kind
+from .emission import COLUMNS, COUNTER, ROWS, Kind
 from .epoch import Steps, steps_loop
 from .kernel import worthy
 from .lanes import WIDTH
@@ -63,6 +63,7 @@ class Stepper:
         self._loops: dict[Any, Any] = {}
         self._frame = np.zeros(COLUMNS, dtype=np.int64)
         self._kept: tuple[Any, ...] = ()  # addresses do not keep what stands there
+        self._block: Block | None = None
         if collected is not None:
             self.collect(collected)
 
@@ -108,19 +109,23 @@ class Stepper:
         self._numbers[epoch.GRADIENT] = -1.0 if gradient is None else gradient
         self._numbers[epoch.LOSS] = max(lower) if lower else -np.inf * self._objective.sign
 
-    def take(self, block: Block, order: NDArray[np.int64] | None = None) -> None:
-        """The rows that the next steps are about; `order`: their numbers in the order in which they are taken."""
+    def take(self, block: Block, order: NDArray[np.int64] | None = None) -> int:
+        """The rows that the next steps are about; `order`: the numbers of those that are taken. How many they are."""
         assert self._sums is not None
-        columns = [block.columns[name] for name in self._sums.columns_used]
-        flags = np.ones(WIDTH, np.bool_) if block.live is None else np.append(block.live, np.zeros(WIDTH, np.bool_))
-        words = [0, address(self._totals), block.rows, address(flags), int(block.live is not None),
-                 0 if order is None else address(order), 0, 0, 0]  # fmt: skip
-        words[0] = address(self._memory)
-        for column in columns:
-            words += (address(column), column.strides[0], column.strides[-1])
-        self._frame, self._kept = np.array(words, dtype=np.int64), (columns, flags, order)
-        self._control[epoch.ROW], self._control[epoch.END] = 0, block.rows
-        self._loop_for(tuple(map(Kind.of, columns)), order is not None)
+        if block is not self._block:
+            columns = [block.columns[name] for name in self._sums.columns_used]
+            flags = np.ones(WIDTH, np.bool_) if block.live is None else np.append(block.live, np.zeros(WIDTH, np.bool_))
+            words = [address(self._memory), address(self._totals), 0, address(flags), int(block.live is not None)]
+            words += [0] * (COLUMNS - len(words))
+            for column in columns:
+                words += (address(column), column.strides[0], column.strides[-1])
+            self._frame = np.array(words, dtype=np.int64)
+            self._block, self._kept, self._kinds = block, (columns, flags), tuple(map(Kind.of, columns))
+        rows = block.rows if order is None else len(order)
+        self._frame[ROWS], self._frame[COUNTER] = rows, 0 if order is None else address(order)
+        self._order = order
+        self._loop_for(self._kinds, order is not None)
+        return rows
 
     def run(self, *, row: int, end: int, batch: int, number: int, in_epoch: int, limit: int, rate: float,
             capacity: int, keep: bool) -> Records:  # fmt: skip
