@@ -167,7 +167,7 @@ parameter    value   error  95 % interval
 a          -0.0291  0.0074  -0.0456 to -0.0127
 b             3.79   0.427  2.84 to 4.74
 
-loss 0.4250801283 (squares), rms 0.922041, 12 rows, gauss-newton: 2 steps, 5 passes, 0.00411 s
+loss 0.4250801283 (squares), rms 0.922041, 12 rows, gauss-newton: 1 step, 2 passes, 0.00411 s
 method: gauss-newton, because the loss is a sum of squared residuals; it is a quadratic, so one step reaches its minimum
 data: signal, time; parameters: a, b
 no start was given for a, b: began at 1
@@ -187,7 +187,7 @@ a             -2395031.893
 b          1.632077135e-07
 c              2395036.606
 
-loss 0.1740546857 (squares), rms 0.590008, 12 rows, gauss-newton: 1,438 steps, 3,333 passes, 1.08 s
+loss 0.1740546857 (squares), rms 0.590008, 12 rows, gauss-newton: 1,438 steps, 3,332 passes, 1.08 s
 method: gauss-newton, because the loss is a sum of squared residuals
 data: signal, time; parameters: a, b, c
 no start was given for a, b, c: began at 1
@@ -303,7 +303,7 @@ parameter   value   error  95 % interval
 a          -2.025  0.0647  -2.169 to -1.881
 b            5.94   0.118  5.67 to 6.20
 
-loss 0.01096280355 (squares), rms 0.148073, 12 rows, gauss-newton: 2 steps, 5 passes, 0.00174 s
+loss 0.01096280355 (squares), rms 0.148073, 12 rows, gauss-newton: 1 step, 2 passes, 0.00174 s
 method: gauss-newton, because the loss is a sum of squared residuals; it is a quadratic, so one step reaches its minimum
 data: signal, time; parameters: a, b
 no start was given for a, b: began at 1
@@ -333,7 +333,7 @@ converged: the minimum: the loss is a convex quadratic
 parameter  value  error  95 % interval
 a           0.15  0.651  -1.33 to 1.62
 
-loss 0.9944608554 (squares), rms 1.41029, 10 rows, gauss-newton: 2 steps, 5 passes, 0.0018 s
+loss 0.9944608554 (squares), rms 1.41029, 10 rows, gauss-newton: 1 step, 2 passes, 0.0018 s
 method: gauss-newton, because the loss is a sum of squared residuals; it is a quadratic, so one step reaches its minimum
 data: force, angle; parameters: a
 no start was given for a: began at 1
@@ -375,7 +375,7 @@ time2        1.708766734
 b          -0.3908881119
 c            1.794622402
 
-loss 0.1740544949 (squares), rms 0.590008, 12 rows, gauss-newton: 5 steps, 27 passes, 0.00714 s
+loss 0.1740544949 (squares), rms 0.590008, 12 rows, gauss-newton: 5 steps, 26 passes, 0.00714 s
 method: gauss-newton, because the loss is a sum of squared residuals
 data: signal, time; parameters: a, time2, b, c
 no start was given for a, time2, b, c: began at 1
@@ -465,7 +465,7 @@ parameter   value
 a          1.7625
 b           2.525
 
-loss 0.00625 (squares), rms 0.111803, 4 rows, gauss-newton: 2 steps, 7 passes, 0.00197 s
+loss 0.00625 (squares), rms 0.111803, 4 rows, gauss-newton: 1 step, 3 passes, 0.00197 s
 method: gauss-newton, because the loss is a sum of squared residuals; it is a quadratic, so one step reaches its minimum
 data: signal, time; parameters: a, b
 no start was given for a, b: began at 1

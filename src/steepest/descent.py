@@ -28,6 +28,7 @@ from .verdict import Verdict, judge, near
 if TYPE_CHECKING:
     from .kernels.stepper import Records, Stepper
 
+SMALL = 1e-6  # a correction relative to what is corrected
 WORN = 1e-6  # a loss smaller by this than where its sums were collected is read anew: they have ten digits left
 MANY = 1 << 12  # steps on a collected quadratic that are made at once
 CHUNK = 1 << 18  # rows that machine code goes through before clock, keyboard and limits are looked at
@@ -123,6 +124,8 @@ class Descent:
                 self._arrive(theta, evaluation)
                 here = self._step(evaluation)
                 ending = ended(limits, evaluation, trials)
+                if ending is not None and ending[0] is Status.CONVERGED:
+                    here = self._step(evaluation)  # it may have been corrected
             else:
                 over = limits.reached(-1, trials)
                 ending = self._limit(over) if over else None
@@ -276,8 +279,27 @@ class Descent:
         close = near(self.surface, self.theta, self.start, evaluation)
         if close and self._polished:
             return self._tested(evaluation) or self._saddle()
+        if close and self.number and self.surface.objective.quadratic:
+            ending = self._corrected(evaluation)
+            if ending is not None:
+                return ending
         self._polished = close
         return None
+
+    def _corrected(self, evaluation: Evaluation) -> Ending | None:
+        """The minimum of a quadratic: one correction by the fresh gradient, which has given the certificate too.
+
+        None where the correction is not small: then one more pass tells more.
+        """
+        ending = self._tested(evaluation)
+        step = None if self.verdict is None else self.verdict.step
+        if ending is None or ending[0] is not Status.CONVERGED or step is None:
+            return ending
+        corrected = self._inside(self.theta + step)
+        if not np.all(np.abs(corrected - self.theta) <= SMALL * np.abs(corrected)):
+            return None
+        self.theta = corrected
+        return ending
 
     def _batches(self, limits: Limits, size: int, evaluation: Evaluation) -> Iterator[Step]:
         """Every step on the next rows of the order; full passes, after epochs 1, 2, 4, ..., for the tests only."""

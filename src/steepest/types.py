@@ -82,6 +82,7 @@ class Evaluation:
     rows: int
     weight: float
     bad: int | None = None
+    signal: float | None = None  # Σ w·y², where it was summed beside: of Need.NORMAL
     factor: Array | None = None  # R of the QR of [√W J, √W r], where the Gram matrix has too few digits
 
     @cached_property

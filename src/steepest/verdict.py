@@ -168,7 +168,9 @@ class _Judge:
         """A residual loss near a stationary point: is it a minimum, and do the data determine it?"""
         if self.singular.any():
             return self._undetermined()
-        evaluation = self.surface.at(self.theta, Need.HESSIAN)
+        evaluation = self.evaluation  # of a model that is linear JᵀWJ is all there is
+        if not self.objective.quadratic:
+            evaluation = self.surface.at(self.theta, Need.HESSIAN)
         assert evaluation.curvature is not None and evaluation.gauss is not None
         free = np.ix_(self.free, self.free)
         if (self.parts.values > 0).all():  # I + R⁻ᵀ(Σ w·r·∂²r)R⁻¹, without the rounding of RᵀR

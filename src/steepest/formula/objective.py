@@ -11,7 +11,7 @@ import difflib
 import math
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate
 
@@ -236,7 +236,7 @@ class Objective:
             assert self.residual is not None
             root = None if self.weight is None else self.graph.apply("sqrt", self.weight)
             residual = self._times(root, Partial(((self.residual, None),)))
-            return sums(columns=(*self._items(root, self.model_partials), residual))
+            return sums(*self.signal_rows.sums, columns=(*self._items(root, self.model_partials), residual))
         second, crosses = self._second()
         if self.residual is not None:
             return sums(*second, columns=self.rows(Need.NORMAL).columns, crosses=crosses)
@@ -307,6 +307,7 @@ class Objective:
                 slope = np.concatenate([np.zeros(0), *parts[1 : 1 + names]])
             if need is Need.HESSIAN:
                 curvature = self._assemble(parts[1 + names :])
+        signal = float(parts[0][0]) if need is Need.NORMAL else None
         t = s
         if self.penalty is not None:
             value, first, second = self.penalty.at(theta)
@@ -315,7 +316,7 @@ class Objective:
             slope = None if slope is None else slope + first
             curvature = None if curvature is None else curvature + second
             gauss = None if gauss is None else gauss + second
-        return self.reduced(t, s, slope, curvature, gauss, total)
+        return replace(self.reduced(t, s, slope, curvature, gauss, total), signal=signal)
 
     def reduced(
         self, t: float, s: float, slope: Array | None, curvature: Array | None, gauss: Array | None, total: Total

@@ -53,6 +53,8 @@ class Surface:
         total = self._total(self._kernel(need), theta)
         self.rows, self.weight = total.rows, total.weight
         evaluation = self.objective.evaluate(need, total, theta)
+        if evaluation.signal is not None:
+            self.__dict__["signal"] = evaluation.signal  # the same at every theta
         return self._with_factor(evaluation, theta) if need in (Need.NORMAL, Need.HESSIAN) else evaluation
 
     def batches(self, size: int, *, seed: int, shuffle: bool, epoch: int) -> Iterator[Block]:
