@@ -465,7 +465,7 @@ parameter   value
 a          1.7625
 b           2.525
 
-loss 0.00625 (squares), rms 0.111803, 4 rows, gauss-newton: 1 step, 3 passes, 0.00197 s
+loss 0.00625 (squares), rms 0.111803, 4 rows, gauss-newton: 1 step, 4 passes, 0.00197 s
 method: gauss-newton, because the loss is a sum of squared residuals; it is a quadratic, so one step reaches its minimum
 data: signal, time; parameters: a, b
 no start was given for a, b: began at 1
