@@ -59,8 +59,8 @@ def _faster(text: str, X: np.ndarray, y: np.ndarray, rate: float) -> Callable[[]
 def _bound(run: Callable[..., None], X: np.ndarray, y: np.ndarray, rate: float) -> Callable[[], np.ndarray]:
     assert X.flags.c_contiguous and y.flags.c_contiguous
     pointers = (ctypes.c_void_p * 2)(X.ctypes.data, y.ctypes.data)
-    numbers, out = np.array([rate]), np.empty(X.shape[1])
-    given = (ctypes.c_long(len(X)), pointers, ctypes.c_void_p(numbers.ctypes.data), ctypes.c_void_p(out.ctypes.data))
+    numbers, out = (ctypes.c_double * 1)(rate), np.empty(X.shape[1])  # ctypes keeps what it is given
+    given = (ctypes.c_long(len(X)), pointers, numbers, ctypes.c_void_p(out.ctypes.data))
 
     def call() -> np.ndarray:
         out[:] = 0.0

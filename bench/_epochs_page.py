@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from _asked import Results, Verdict, at_least, at_most, clock
+from _epochs_data import BATCH
 from _page import LAST_PART, aligned, last_part
 
 WAYS = ("in order", "shuffled")
@@ -32,6 +33,18 @@ def peer(results: Results, name: str, task: str) -> dict[str, Any]:
     return ((results.get("peers") or {}).get(name) or {}).get(task) or {}
 
 
+def apart(results: Results) -> dict[str, float]:
+    """How far the parameters of the others lie from those of steepest after one epoch in order by gd, relatively."""
+    batches, single = results.get("batches") or {}, results.get("single") or {}
+    found = {"C": batches.get("C apart"), "scikit-learn (every row a step)": single.get("apart")}
+    theirs = peer(results, "JAX, scan", "gd in order")
+    if "theta" in theirs and "theta" in batches and results["row count"] % BATCH == 0:
+        mine = batches["theta"]
+        largest = max(abs(a - b) for a, b in zip(mine, theirs["theta"], strict=True))
+        found["JAX"] = largest / max(map(abs, mine))
+    return {name: value for name, value in found.items() if value is not None}
+
+
 def _batches(results: Results) -> Iterator[Verdict]:
     found = results.get("batches") or {}
     for way in WAYS:
@@ -54,11 +67,14 @@ def _single(results: Results) -> Iterator[Verdict]:
 
 def _others(results: Results) -> Iterator[Verdict]:
     rules, steps = results.get("text") or {}, results.get("steps") or {}
+    yield at_most(
+        "an epoch in order: parameters apart", max(apart(results).values(), default=None), BOUNDS["apart"], "relative"
+    )
     yield at_most("momentum as text: time of the built-in", over(rules.get("text"), rules.get("built in")), 1.2)
     speed = over(steps.get("NumPy"), steps.get("steepest"))
     yield at_least("5,000 steps on all rows: speed of NumPy", speed, BOUNDS["steps"])
-    apart = max(steps["apart"], steps["apart at the end"]) if steps else None
-    yield at_most("5,000 steps on all rows: parameters apart", apart, BOUNDS["apart"], "relative")
+    far = max(steps["apart"], steps["apart at the end"]) if steps else None
+    yield at_most("5,000 steps on all rows: parameters apart", far, BOUNDS["apart"], "relative")
     digits = [one["digits"] for one in (results.get("nist_linear") or {}).values()]
     yield at_least("NIST's linear problems: digits", min(digits, default=None), BOUNDS["digits"], "")
 
@@ -119,15 +135,7 @@ def _cell(one: dict[str, Any]) -> str:
 
 
 def _apart(results: Results) -> str:
-    """How far the parameters after one epoch of gd in order lie apart."""
-    found = results["batches"]
-    apart = {"C": found["C apart"]} if "C apart" in found else {}
-    theirs = peer(results, "JAX, scan", "gd in order")
-    if "theta" in theirs:
-        mine = found["theta"]
-        largest = max(abs(a - b) for a, b in zip(mine, theirs["theta"], strict=True))
-        apart["JAX"] = largest / max(map(abs, mine))
-    words = ", ".join(f"{name} {value:.0e}" for name, value in apart.items())
+    words = ", ".join(f"{name} {value:.0e}" for name, value in apart(results).items())
     return f"Parameters apart after an epoch of gd in order: {words}." if words else ""
 
 
@@ -143,10 +151,9 @@ def _rows(results: Results) -> Iterator[str]:
         for way in WAYS
     ]  # fmt: skip
     yield aligned(["an epoch", "steepest", "scikit-learn, SGDRegressor"], table)
-    apart = f" Parameters apart after an epoch in order: {found['apart']:.0e}." if "apart" in found else ""
     yield (
         "Like with like: squares, no penalty, a constant rate, no intercept, no averaging, no test of the end; both"
-        f" the difference of fits of more and of fewer passes.{apart}"
+        " the difference of fits of more and of fewer passes."
     )
 
 

@@ -15,7 +15,7 @@ LAST_PART = "## Batches and steps"  # this and what follows is written by bench/
 
 def last_part(page: str) -> str:
     """The part of a page that bench/epochs.py has written, with its heading; empty where there is none."""
-    _, heading, rest = page.partition(f"\n{LAST_PART}\n")
+    _, heading, rest = f"\n{page}".partition(f"\n{LAST_PART}\n")
     return heading.lstrip("\n") + rest
 
 
