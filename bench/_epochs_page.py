@@ -14,6 +14,7 @@ WAYS = ("in order", "shuffled")
 RULES = ("gd", "adam")
 READS = {"in order": 1.3, "shuffled": 10.0}  # at most, times a bare read
 SINGLE = {"in order": 3.0, "shuffled": 7.0}  # at least, times the speed of scikit-learn
+USED = ("jax", "numpy", "scikit-learn", "torch")  # whose versions the page names
 BOUNDS = {
     "C": 0.6, "JAX": 2.0, "text": 1.2, "steps": 500.0, "apart": 1e-9, "digits": 6.0,
 }  # fmt: skip
@@ -100,12 +101,19 @@ def _part(results: Results) -> list[str]:
         LAST_PART,
         f"Written by `bench/epochs.py` on {m['date']}, {m['processor']}, load {min(loads):.1f} to {max(loads):.1f} on"
         f" {m['cores']} cores; a matrix of {results['row count']:,} rows and 10 columns of float64, rows contiguous;"
-        f" medians of {results['rounds']} repeats.",
+        f" medians of {results['rounds']} repeats; {_versions(results)}.",
         aligned(["asked", "seen", ""], [[v.asked, v.seen, v.word] for v in verdicts(results)]),
     ]
     for part in (_epochs, _rows, _steps, _digits, _reach):
         parts += part(results)
     return parts
+
+
+def _versions(results: Results) -> str:
+    theirs = [one.get("versions", {}) for tasks in (results.get("peers") or {}).values() for one in tasks.values()]
+    found = {name: version for one in [*theirs, results["machine"]["versions"]] for name, version in one.items()}
+    found |= (results.get("single") or {}).get("versions", {})
+    return ", ".join(f"{name} {found[name]}" for name in USED if name in found)
 
 
 def _epochs(results: Results) -> Iterator[str]:
@@ -195,7 +203,8 @@ def _reach(results: Results) -> Iterator[str]:
         yield aligned(["", "time", "passes", "above the minimum", ""], table)
     yield (
         "A fit from beginning to end after one that is not counted, compilation apart. Batches: fits of 1, 2, 4, ..."
-        " passes, the first that comes so near; gd stops at the loss that is asked."
+        " passes, the first that comes so near; gd stops at the loss that is asked. The rates of batches were chosen by"
+        " hand; `auto` and gd have the rate that follows from the curvature."
     )
 
 

@@ -87,6 +87,7 @@ def single(rows: int, rounds: int) -> dict[str, Any]:
     options = {way: {"method": "sgd", "batch": 1, "rate": RATES["gd"], "shuffle": on} for way, on in ways.items()}
     found: dict[str, Any] = {"steepest": epochs(X, y, rounds, SINGLE_PASSES, options)}
     try:
+        import sklearn
         from sklearn.linear_model import SGDRegressor
     except ImportError:
         return found | {"absent": "not installed"}
@@ -100,7 +101,7 @@ def single(rows: int, rounds: int) -> dict[str, Any]:
 
     mine = np.asarray(batches_of(X, y, 1, **options["in order"]).values["B"])
     found["apart"] = float(np.max(np.abs(theirs(False, 1) - mine)) / np.max(np.abs(mine)))
-    found["scikit-learn"] = {}
+    found |= {"scikit-learn": {}, "versions": {"scikit-learn": sklearn.__version__}}
     for way, on in ways.items():
         pairs = [[seconds(lambda k=k, on=on: theirs(on, k)) for k in (1, 3)] for _ in range(rounds)]
         found["scikit-learn"][way] = statistics.median(epoch_time(*pair, (1, 3)) for pair in pairs)
