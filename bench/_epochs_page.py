@@ -132,7 +132,8 @@ def _epochs(results: Results) -> Iterator[str]:
     written = f" As text, momentum takes {clock(rules['text'])}; built in, {clock(rules['built in'])}." if rules else ""
     yield (
         "*steepest* is the whole API: the difference of fits of 15 and of 9 passes, a sixth of it; a fit looks at all"
-        " rows after passes 1, 2, 4, 8, ..., which is the same in both. *Bare read*: every number added up once in C."
+        " rows after passes 1, 2, 4, 8, ..., which is the same in both. *Bare read*: every number added up once in C;"
+        " it and the C loop are timed between the fits, the peers in processes of their own."
         " *C loop*: batches in order, row by row, `gcc -O3 -march=native -ffast-math`. The order of *JAX, scan* comes"
         f" from NumPy's permutation. *PyTorch, loop* is measured on 32,000 rows and scaled. {_apart(results)}{written}"
     )

@@ -8,6 +8,7 @@ import statistics
 import time
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -46,16 +47,33 @@ def epoch_time(few: float, many: float, passes: tuple[int, int]) -> float:
     return (many - few) / (passes[1] - passes[0])
 
 
-def epochs(X: np.ndarray, y: np.ndarray, rounds: int, passes: tuple[int, int], every: dict[str, Any]) -> dict[str, Any]:
-    """Seconds of an epoch in each way: set-up, compilation and the looks at all rows are the same in both fits."""
+def epochs(
+    X: np.ndarray,
+    y: np.ndarray,
+    rounds: int,
+    passes: tuple[int, int],
+    every: dict[str, Any],
+    beside: dict[str, Callable[[], float]] | None = None,
+) -> dict[str, float]:
+    """Seconds of an epoch in each way: set-up, compilation and the looks at all rows are the same in both fits.
+
+    `beside` gives seconds of others, which are taken before every pair of fits, so that all meet the same machine.
+    """
     for options in every.values():
         batches_of(X, y, 1, **options)
-    taken: dict[str, list[float]] = {name: [] for name in every}
+    taken: dict[str, list[float]] = {name: [] for name in [*(beside or {}), *every]}
     for _ in range(rounds):
         for name, options in every.items():
+            for other, measure in (beside or {}).items():
+                taken[other].append(measure())
             pair = [seconds(lambda k=k, o=options: batches_of(X, y, k, **o)) for k in passes]
             taken[name].append(epoch_time(pair[0], pair[1], passes))
     return {name: statistics.median(values) for name, values in taken.items()}
+
+
+def second_of_two(call: Callable[[], Any]) -> float:
+    call()
+    return seconds(call)
 
 
 def batches(rows: int, rounds: int) -> dict[str, Any]:
@@ -75,8 +93,8 @@ def batches(rows: int, rounds: int) -> dict[str, Any]:
         found["C apart"] = float(np.max(np.abs(calls["C"]() - mine)) / np.max(np.abs(mine)))
     except NoCompiler as error:
         found["no C"] = str(error)[:80]
-    found |= in_turn(calls, rounds)
-    return found | epochs(X, y, rounds, PASSES, options)
+    beside = {name: partial(second_of_two, call) for name, call in calls.items()}
+    return found | epochs(X, y, rounds, PASSES, options, beside)
 
 
 def single(rows: int, rounds: int) -> dict[str, Any]:
