@@ -25,7 +25,7 @@ lint: .venv/.installed-test
 docs: .venv/.installed-test
 	$(RUN) pytest tests/test_docs.py
 
-# Scripts whose name begins with an underscore are helpers. speed.py writes docs/performance.md.
+# Scripts whose name begins with an underscore are helpers. speed.py and epochs.py write docs/performance.md.
 bench: .venv/.installed-test .venv-bench/.installed
 	@set -e; for script in bench/[!_]*.py; do echo; echo "== $$script"; .venv/bin/python "$$script"; done
 

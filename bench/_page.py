@@ -10,6 +10,13 @@ from typing import Any
 from _asked import FORMULAS, Results, clock, times_of, verdicts
 
 Table = list[list[str]]
+LAST_PART = "## Batches and steps"  # this and what follows is written by bench/epochs.py
+
+
+def last_part(page: str) -> str:
+    """The part of a page that bench/epochs.py has written, with its heading; empty where there is none."""
+    _, heading, rest = f"\n{page}".partition(f"\n{LAST_PART}\n")
+    return heading.lstrip("\n") + rest
 
 
 def aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -21,13 +28,14 @@ def aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def write_page(results: Results, folder: Path) -> Path:
-    """The page and its pictures; sections that were not measured are left out."""
+    """The page and its pictures; sections that were not measured are left out, the part of bench/epochs.py stays."""
     (folder / "images").mkdir(parents=True, exist_ok=True)
     parts = [_head(results), _asked(results)]
     for part in (_passes, _peers, _normal, _build, _fits, _bits, _memory, _growth):
         parts += part(results, folder)
     path = folder / "performance.md"
-    path.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    kept = last_part(path.read_text(encoding="utf-8")) if path.exists() else ""
+    path.write_text("\n\n".join([*parts, *filter(None, [kept.rstrip()])]) + "\n", encoding="utf-8")
     return path
 
 

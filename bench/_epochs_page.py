@@ -1,0 +1,218 @@
+"""Results of epochs and steps -> verdicts, and the part of docs/performance.md that bench/epochs.py writes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from _asked import Results, Verdict, at_least, at_most, clock
+from _epochs_data import BATCH
+from _page import LAST_PART, aligned, last_part
+
+WAYS = ("in order", "shuffled")
+RULES = ("gd", "adam")
+READS = {"in order": 1.3, "shuffled": 10.0}  # at most, times a bare read
+SINGLE = {"in order": 3.0, "shuffled": 7.0}  # at least, times the speed of scikit-learn
+USED = ("jax", "numpy", "scikit-learn", "torch")  # whose versions the page names
+BOUNDS = {
+    "C": 0.6, "JAX": 2.0, "text": 1.2, "steps": 500.0, "apart": 1e-9, "digits": 6.0,
+}  # fmt: skip
+
+
+def verdicts(results: Results) -> list[Verdict]:
+    """Every figure that is asked of batches and steps."""
+    return [v for part in (_batches, _single, _others) for v in part(results)]
+
+
+def over(above: float | None, below: float | None) -> float | None:
+    """Their ratio; None where one is missing, or where a difference of two fits was lost in noise."""
+    return above / below if above and below and min(above, below) > 0 else None
+
+
+def peer(results: Results, name: str, task: str) -> dict[str, Any]:
+    return ((results.get("peers") or {}).get(name) or {}).get(task) or {}
+
+
+def apart(results: Results) -> dict[str, float]:
+    """How far the parameters of the others lie from those of steepest after one epoch in order by gd, relatively."""
+    batches, single = results.get("batches") or {}, results.get("single") or {}
+    found = {"C": batches.get("C apart"), "scikit-learn (every row a step)": single.get("apart")}
+    theirs = peer(results, "JAX, scan", "gd in order")
+    if "theta" in theirs and "theta" in batches and results["row count"] % BATCH == 0:
+        mine = batches["theta"]
+        largest = max(abs(a - b) for a, b in zip(mine, theirs["theta"], strict=True))
+        found["JAX"] = largest / max(map(abs, mine))
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _batches(results: Results) -> Iterator[Verdict]:
+    found = results.get("batches") or {}
+    for way in WAYS:
+        for rule in RULES:
+            name = f"{rule} {way}"
+            text = f"epoch, batches of 32, {rule}, {way}:"
+            yield at_most(f"{text} time of a bare read", over(found.get(name), found.get("read")), READS[way])
+            if name == "gd in order":
+                yield at_most(f"{text} time of the C loop", over(found.get(name), found.get("C")), BOUNDS["C"])
+            theirs = peer(results, "JAX, scan", name).get("time")
+            yield at_least(f"{text} speed of JAX's scan", over(theirs, found.get(name)), BOUNDS["JAX"])
+
+
+def _single(results: Results) -> Iterator[Verdict]:
+    found = results.get("single") or {}
+    for way, limit in SINGLE.items():
+        mine, theirs = ((found.get(name) or {}).get(way) for name in ("steepest", "scikit-learn"))
+        yield at_least(f"every row a step, {way}: speed of scikit-learn", over(theirs, mine), limit)
+
+
+def _others(results: Results) -> Iterator[Verdict]:
+    rules, steps = results.get("text") or {}, results.get("steps") or {}
+    yield at_most(
+        "an epoch in order: parameters apart", max(apart(results).values(), default=None), BOUNDS["apart"], "relative"
+    )
+    yield at_most("momentum as text: time of the built-in", over(rules.get("text"), rules.get("built in")), 1.2)
+    speed = over(steps.get("NumPy"), steps.get("steepest"))
+    yield at_least("5,000 steps on all rows: speed of NumPy", speed, BOUNDS["steps"])
+    far = max(steps["apart"], steps["apart at the end"]) if steps else None
+    yield at_most("5,000 steps on all rows: parameters apart", far, BOUNDS["apart"], "relative")
+    digits = [one["digits"] for one in (results.get("nist_linear") or {}).values()]
+    yield at_least("NIST's linear problems: digits", min(digits, default=None), BOUNDS["digits"], "")
+
+
+# the page ------------------------------------------------------------------------------------------------------------
+
+
+def write_part(results: Results, folder: Path) -> Path:
+    """The page with this part in the place of the one before; what bench/speed.py has written stays."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "performance.md"
+    page = path.read_text(encoding="utf-8") if path.exists() else ""
+    before = page.removesuffix(last_part(page)).rstrip()
+    parts = [before, *_part(results)] if before else _part(results)
+    path.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    return path
+
+
+def _part(results: Results) -> list[str]:
+    m = results["machine"]
+    loads = (results.get("loads") or {0: m["load"]}).values()
+    parts = [
+        LAST_PART,
+        f"Written by `bench/epochs.py` on {m['date']}, {m['processor']}, load {min(loads):.1f} to {max(loads):.1f} on"
+        f" {m['cores']} cores; a matrix of {results['row count']:,} rows and 10 columns of float64, rows contiguous;"
+        f" medians of {results['rounds']} repeats; {_versions(results)}.",
+        aligned(["asked", "seen", ""], [[v.asked, v.seen, v.word] for v in verdicts(results)]),
+    ]
+    for part in (_epochs, _rows, _steps, _digits, _reach):
+        parts += part(results)
+    return parts
+
+
+def _versions(results: Results) -> str:
+    theirs = [one.get("versions", {}) for tasks in (results.get("peers") or {}).values() for one in tasks.values()]
+    found = {name: version for one in [*theirs, results["machine"]["versions"]] for name, version in one.items()}
+    found |= (results.get("single") or {}).get("versions", {})
+    return ", ".join(f"{name} {found[name]}" for name in USED if name in found)
+
+
+def _epochs(results: Results) -> Iterator[str]:
+    found = results.get("batches")
+    if not found:
+        return
+    yield "### An epoch of batches of 32, one thread"
+    table = []
+    for name in (f"{rule} {way}" for rule in RULES for way in WAYS):
+        loop = clock(found.get("C")) if name == "gd in order" else ""
+        mine = found[name]
+        theirs = [_cell(peer(results, one, name)) for one in ("JAX, scan", "PyTorch, loop")]
+        table.append([name, clock(found["read"]), clock(mine), f"{mine / found['read']:.2f} ×", loop, *theirs])
+    yield aligned(["", "bare read", "steepest", "of a read", "C loop", "JAX, scan", "PyTorch, loop"], table)
+    rules = results.get("text") or {}
+    written = f" As text, momentum takes {clock(rules['text'])}; built in, {clock(rules['built in'])}." if rules else ""
+    yield (
+        "*steepest* is the whole API: the difference of fits of 15 and of 9 passes, a sixth of it; a fit looks at all"
+        " rows after passes 1, 2, 4, 8, ..., which is the same in both. *Bare read*: every number added up once in C;"
+        " it and the C loop are timed between the fits, the peers in processes of their own."
+        " *C loop*: batches in order, row by row, `gcc -O3 -march=native -ffast-math`. The order of *JAX, scan* comes"
+        f" from NumPy's permutation. *PyTorch, loop* is measured on 32,000 rows and scaled. {_apart(results)}{written}"
+    )
+
+
+def _cell(one: dict[str, Any]) -> str:
+    return clock(one["time"]) if "time" in one else one.get("absent", "")
+
+
+def _apart(results: Results) -> str:
+    words = ", ".join(f"{name} {value:.0e}" for name, value in apart(results).items())
+    return f"Parameters apart after an epoch of gd in order: {words}." if words else ""
+
+
+def _rows(results: Results) -> Iterator[str]:
+    found = results.get("single")
+    if not found:
+        return
+    yield "### Every row a step, one thread"
+    rows = results["row count"]
+    table = [
+        [way, *(f"{clock(one[way])}, {rows / one[way] / 1e6:.3g} million rows/s" if one else "not installed"
+                for one in (found["steepest"], found.get("scikit-learn")))]
+        for way in WAYS
+    ]  # fmt: skip
+    yield aligned(["an epoch", "steepest", "scikit-learn, SGDRegressor"], table)
+    yield (
+        "Like with like: squares, no penalty, a constant rate, no intercept, no averaging, no test of the end; both"
+        " the difference of fits of more and of fewer passes."
+    )
+
+
+def _steps(results: Results) -> Iterator[str]:
+    found = results.get("steps")
+    if not found:
+        return
+    yield "### 5,000 steps on all rows"
+    yield (
+        f"Linear regression by gd at a rate of 0.001: steepest {clock(found['steepest'])} for {found['steps']:,} steps,"
+        f" NumPy (`b - rate*(X.T @ (X @ b - y)/n)`, 20 steps, scaled) {clock(found['NumPy'])}. Parameters apart:"
+        f" {found['apart']:.0e} after 20 steps, {found['apart at the end']:.0e} after all, there beside NumPy on"
+        " `X.T @ X`. steepest reads the rows once and collects their sums: NumPy could do the same by hand."
+    )
+
+
+def _digits(results: Results) -> Iterator[str]:
+    found = results.get("nist_linear")
+    if not found:
+        return
+    yield "### NIST's linear problems by `auto`"
+    table = [
+        [name, str(one["parameters"]), f"{one['condition']:.1e}", f"{one['digits']:.1f}", one["status"]]
+        for name, one in found.items()
+    ]
+    yield aligned(["problem", "parameters", "condition", "digits", "status"], table)
+    yield "*Condition* of the columns as they stand; *digits* of the worst parameter that agree, fifteen at most."
+
+
+def _reach(results: Results) -> Iterator[str]:
+    found = results.get("reach")
+    if not found:
+        return
+    yield "### Seconds to within 1e-6 of the lowest loss"
+    for model, ways in found.items():
+        every = ways | {"PyTorch, L-BFGS": peer(results, "PyTorch, LBFGS", model)}
+        table = [[name, *_reached(one)] for name, one in every.items()]
+        yield f"{model.capitalize()} regression, two threads, from zeros:"
+        yield aligned(["", "time", "passes", "above the minimum", ""], table)
+    yield (
+        "A fit from beginning to end after one that is not counted, compilation apart. Batches: fits of 1, 2, 4, ..."
+        " passes, the first that comes so near; gd stops at the loss that is asked. The rates of batches were chosen by"
+        " hand; `auto` and gd have the rate that follows from the curvature."
+    )
+
+
+def _reached(one: dict[str, Any]) -> list[str]:
+    if "time" not in one:
+        return [one.get("absent", "not measured"), "", "", ""]
+    there = "" if one["excess"] <= 1e-6 else "**not reached**"
+    rate = f"rate {one['rate']}" if "rate" in one else ""
+    above = f"{max(one['excess'], 0.0):.1e}"
+    return [clock(one["time"]), str(one.get("passes", "")), above, " ".join(filter(None, (there, rate)))]
