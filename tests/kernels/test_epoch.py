@@ -79,8 +79,9 @@ def near(found, expected, tolerance):
     np.testing.assert_array_equal(np.isnan(found), np.isnan(expected))
     fine = np.isfinite(expected)
     np.testing.assert_array_equal(found[~fine], expected[~fine])
-    scale = np.max(np.abs(expected[fine]), initial=1e-300)
-    assert np.max(np.abs(found - expected)[fine], initial=0.0) <= tolerance * scale
+    found, expected = found[fine], expected[fine]
+    scale = np.max(np.abs(expected), initial=1e-300)
+    assert np.max(np.abs(found - expected), initial=0.0) <= tolerance * scale
 
 
 def distinct(seen):
@@ -97,7 +98,7 @@ def agree(monkeypatch, ran, formula, data, *, bits=False, tolerance=1e-12, sente
     if bits:
         monkeypatch.setattr(kernel, "WORTH", 0)
     a, seen = outcome(monkeypatch, 0, formula, data, options)
-    assert ran, "nothing was compiled"
+    assert ran, f"nothing was compiled: {a}"
     count = len(ran)
     b, expected = outcome(monkeypatch, math.inf, formula, data, options)
     assert len(ran) == count, "the plain path was compiled"
@@ -121,7 +122,9 @@ def agree(monkeypatch, ran, formula, data, *, bits=False, tolerance=1e-12, sente
     numbers = [s.number for s in seen]
     assert sorted(set(numbers)) == list(range(a.steps + 1)) and numbers == sorted(numbers)
     assert [s.passes for s in distinct(seen)][:-1] == [s.passes for s in distinct(expected)][:-1]
-    assert seen[-1].status == a.status
+    stopped = {s.number for s in seen if s.status != "running"}
+    assert stopped <= {a.steps}
+    assert stopped or "callback" in a.message  # which said so itself
     return a, b
 
 
@@ -188,12 +191,13 @@ def test_every_reduction_with_and_without_penalty_and_bounds(monkeypatch, ran, k
     assert kind == "sum" or penalty or found.trace.values[:, 0].max() == 0.8
 
 
-@pytest.mark.parametrize("loss", ["logistic", "huber(0.3)", "absolute", "poisson"])
+@pytest.mark.parametrize("loss", ["log(1 + exp(prediction)) - y*prediction", "abs(y - prediction)",
+                                  "where(abs(y - prediction) < 0.3, (y - prediction)**2, 0.3*abs(y - prediction))",
+                                  "exp(prediction) - y*prediction"])  # fmt: skip
 @pytest.mark.parametrize("batch", [None, 5])
 def test_other_losses_are_compiled_alike(monkeypatch, ran, loss, batch):
     data = {**DATA, "y": (DATA["y"] > 0).astype(float)}
-    formula = "y = exp(a + b*x)" if loss == "poisson" else LINE
-    agree(monkeypatch, ran, formula, data, start={"a": 0.1, "b": 0.2}, loss=loss, method="gd", rate=0.02, batch=batch,
+    agree(monkeypatch, ran, LINE, data, start={"a": 0.1, "b": 0.2}, loss=loss, method="gd", rate=0.02, batch=batch,
           stop=Stop(steps=80))  # fmt: skip
 
 
@@ -383,7 +387,7 @@ def walked(matrix, y, method, rate, steps, ridge=0.0):
 @pytest.mark.parametrize(("method", "rate"), [("gd", 0.5), ("momentum", 0.1), ("adam", 0.01)])
 def test_steps_on_collected_sums_are_those_on_residuals(ran, method, rate, ridge):
     matrix, y = quadratic()
-    penalty = f"{ridge / 2}*(B[1]**2 + B[2]**2 + B[3]**2 + B[4]**2)" if ridge else None
+    penalty = f"{ridge / 2}*(B @ B)" if ridge else None
     fit = steepest.fit("y = X @ B", {"X": matrix, "y": y}, method=method, rate=rate, penalty=penalty, trace=True,
                        stop=Stop(steps=5_000))  # fmt: skip
     assert ran
@@ -398,11 +402,12 @@ def test_exact_data_keep_their_digits_down_to_the_last(ran):
     matrix, y = quadratic(10.0, 0.0)
     fit = steepest.fit("y = X @ B", {"X": matrix, "y": y}, method="gd", rate=0.5, trace=True, stop=Stop(steps=1_000))
     assert ran
-    theta = fit.trace.values
-    losses = 0.5 * np.mean((theta @ matrix.T - y) ** 2, axis=1)
+    residuals = fit.trace.values.astype(np.longdouble) @ matrix.T.astype(np.longdouble) - y
+    losses = np.asarray(0.5 * np.mean(residuals**2, axis=1), float)
     kept = losses > 1e-25
     assert losses.min() < 1e-25
-    np.testing.assert_allclose(fit.trace.loss[kept], losses[kept], rtol=1e-6)
+    rounding = 2.0**-53 * np.abs(y).max() / np.sqrt(2.0 * losses[kept])  # of residuals in double, as any pass makes them
+    assert (np.abs(fit.trace.loss[kept] / losses[kept] - 1.0) <= 1e-6 + rounding).all()
     assert fit.passes < 20
 
 
