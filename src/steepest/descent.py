@@ -577,8 +577,10 @@ class Descent:
         if self.best is not None:
             _, self.theta, self.evaluation = self.best
             self.verdict = None
-            if self.collected is not None or self.evaluation is None:
+            if self.collected is not None:
                 self.evaluation = self.surface.at(self.theta, Need.GRADIENT)
+            elif self.evaluation is None:
+                self.evaluation = self._once_more()
 
     def _inside(self, theta: Array) -> Array:
         objective = self.surface.objective

@@ -296,8 +296,9 @@ def test_the_default_stop_ends_both_alike(monkeypatch, ran, batch):
     ("y = exp(a)*x", DATA, {"rate": 30.0}),
     ("1e160*a*x", DATA, {"rate": 1e-170}),
     ("a*x + 3*a", DATA, {"rate": 1e29}),
+    ("y = exp(a*x*3) + b/z", DATA, {"rate": 0.02}),
     ("sqrt(a**2)*w", DATA, {"start": {"a": 1.0}, "rate": "1/(0.5005 + step)"}),
-], ids=["exp", "line", "rate", "runaway", "overflow", "norm", "unbounded", "kink"])  # fmt: skip
+], ids=["exp", "line", "rate", "runaway", "overflow", "norm", "unbounded", "later", "kink"])  # fmt: skip
 @pytest.mark.parametrize("batch", [None, 20])
 def test_a_run_that_diverges_is_called_out_at_the_same_step(monkeypatch, ran, formula, data, options, batch):
     found, _ = agree(monkeypatch, ran, formula, data, method="gd", batch=batch, stop=Stop(steps=300), **options)
@@ -332,7 +333,7 @@ def test_ctrl_c_in_a_callback_keeps_the_best_point(monkeypatch, formula, batch, 
     assert [s.number for s in seen] == [s.number for s in expected] == list(range(number + 1))
     near(list(a.values.values()), list(b.values.values()), 1e-12)
     near([a.loss], [b.loss], 1e-12)
-    assert a.passes - b.passes in (0, 1)  # the best point may have to be read again
+    assert a.passes == b.passes
 
 
 @pytest.mark.parametrize("batch", [None, 50])
@@ -406,7 +407,9 @@ def test_exact_data_keep_their_digits_down_to_the_last(ran):
     losses = np.asarray(0.5 * np.mean(residuals**2, axis=1), float)
     kept = losses > 1e-25
     assert losses.min() < 1e-25
-    rounding = 2.0**-53 * np.abs(y).max() / np.sqrt(2.0 * losses[kept])  # of residuals in double, as any pass makes them
+    rounding = (
+        2.0**-53 * np.abs(y).max() / np.sqrt(2.0 * losses[kept])
+    )  # of residuals in double, as any pass makes them
     assert (np.abs(fit.trace.loss[kept] / losses[kept] - 1.0) <= 1e-6 + rounding).all()
     assert fit.passes < 20
 
