@@ -244,6 +244,7 @@ class Descent:
                     assert self.collected is not None
                     stepper.collect(self.collected)
                     stepper.begin(evaluation)
+                    step = self._step(evaluation)
                 self._arrive(self.theta, evaluation)
                 ending = self._first_order(limits, evaluation, self.number)
                 if ending is None and stepper.early:

@@ -118,7 +118,7 @@ def agree(monkeypatch, ran, formula, data, *, bits=False, tolerance=1e-12, sente
     for name in ("values", "loss", "gradient_norm"):
         near(getattr(a.trace, name), getattr(b.trace, name), tolerance)
     near([a.loss], [b.loss], tolerance)
-    near(list(a.values.values())[0], list(b.values.values())[0], tolerance)
+    near(np.hstack(list(a.values.values())), np.hstack(list(b.values.values())), tolerance)
     numbers = [s.number for s in seen]
     assert sorted(set(numbers)) == list(range(a.steps + 1)) and numbers == sorted(numbers)
     assert [s.passes for s in distinct(seen)][:-1] == [s.passes for s in distinct(expected)][:-1]
@@ -412,6 +412,13 @@ def test_exact_data_keep_their_digits_down_to_the_last(ran):
     )  # of residuals in double, as any pass makes them
     assert (np.abs(fit.trace.loss[kept] / losses[kept] - 1.0) <= 1e-6 + rounding).all()
     assert fit.passes < 20
+
+
+def test_sums_that_are_collected_anew_are_counted_with_the_step_they_are_read_at(monkeypatch, ran):
+    matrix, y = quadratic(10.0, 0.0)
+    found, _ = agree(monkeypatch, ran, "y = X @ B", {"X": matrix, "y": y}, method="gd", rate=0.5, tolerance=1e-9,
+                     sentence=False, stop=Stop(steps=300))  # fmt: skip
+    assert found.passes > 3
 
 
 def test_a_condition_of_a_hundred_million_is_walked_as_on_residuals(ran):
