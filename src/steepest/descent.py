@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .data.drift import drift
-from .data.source import UNIT
+from .data.source import UNIT, Block
 from .kernels.quadratic import Quadratic
 from .kernels.surface import Surface
 from .methods.first_order import FirstOrder
@@ -205,33 +206,35 @@ class Descent:
             test = 1 << self.number.bit_length()  # the next power of two
             passes = math.inf if limits.stop.passes is None else math.ceil(limits.stop.passes)
             target = int(min(limits.last_step(first_epoch=False), limits.passes, passes, test, self.number + most))
-            floor = None if self.collected is None else WORN * abs(self.collected.evaluation.loss)
-            stepper.aim(limits.stop.gradient, limits.stop.loss, floor)
+            stepper.aim(limits.stop.gradient, limits.stop.loss, self._floor(evaluation))
             records = stepper.run(row=0, end=rows, batch=rows, number=self.number, in_epoch=0, limit=target,
                                   rate=method.schedule.rate, capacity=target - self.number + 1, keep=True)  # fmt: skip
-            if self.collected is None:
-                surface.reader.rows_read += rows * len(records.loss)
-                if surface.watch is not None:
-                    surface.watch(rows * len(records.loss))
             assert records.theta is not None
             losses, norms, thetas = records.loss, records.norm, records.theta
-            if stepper.failure == "rate":
-                method.schedule.at(self.number + len(losses) + 1, self.number + len(losses))  # says what is wrong
+            read, each, before = surface.reader.rows_read, 0 if self.collected is not None else rows, self.number
+            if each and surface.watch is not None:
+                surface.watch(each * len(losses))
             if self.number == 0 and len(losses):
                 self._first_move = length(evaluation.gradient) * length(thetas[0] - self.theta)
             ending: Ending | None = None
             wrong = self._first_wrong(losses, thetas)
             count = min(len(losses), wrong + 1)
-            made = [self._at(self.number + i + 1, thetas[i].copy(), float(losses[i]), float(norms[i]))
+            made = [self._at(before + i + 1, thetas[i].copy(), float(losses[i]), float(norms[i]),
+                             (read + (i + 1) * each) / rows)
                     for i in range(count) if self.watched or i == count - 1]  # fmt: skip
             for step in made:
                 self.number, self.theta, self.passes = step.number, step.theta, float(step.number)
+                surface.reader.rows_read = read + (step.number - before) * each
                 if step is not made[-1]:
                     self._keep_best(step.theta, step.loss)
                     step, last = self._announce(step, None)
+                    if last:
+                        self._arrive(self.theta, self._once_more())
                     yield step
                     if last:
                         return
+            if stepper.failure == "rate":
+                method.schedule.at(before + len(losses) + 1, before + len(losses))  # says what is wrong
             if wrong and len(losses):
                 best = int(np.argmin(surface.objective.sign * losses[:wrong]))
                 self._keep_best(thetas[best].copy(), float(losses[best]))
@@ -244,8 +247,11 @@ class Descent:
                     assert self.collected is not None
                     stepper.collect(self.collected)
                     stepper.begin(evaluation)
+                    step = self._step(evaluation)
                 self._arrive(self.theta, evaluation)
                 ending = self._first_order(limits, evaluation, self.number)
+                if ending is None and stepper.early:
+                    stepper.begin(evaluation)  # what ended the steps was no end, but for rounding: go on from here
             step, last = self._announce(step, ending)
             yield step
 
@@ -253,11 +259,25 @@ class Descent:
         """The evaluation of the last step that was made, or of the first that has diverged."""
         if self.collected is not None:
             return self.collected.at(self.theta, Need.GRADIENT)
-        if wrong >= len(losses):
+        if wrong >= len(losses) and stepper.failure != "loss":
             return stepper.evaluation(float(losses[-1]))
-        evaluation = self.surface.at(self.theta, Need.GRADIENT)  # once more, to have its place
-        self.surface.reader.rows_read -= self.surface.reader.rows
+        return self._once_more()  # to have the place of what is not finite
+
+    def _once_more(self) -> Evaluation:
+        """The evaluation where the run stands, of sums that machine code has made before: it counts as no pass."""
+        if self.collected is not None:
+            return self.collected.at(self.theta, Need.GRADIENT)
+        read = self.surface.reader.rows_read
+        evaluation = self.surface.at(self.theta, Need.GRADIENT)
+        self.surface.reader.rows_read = read
         return evaluation
+
+    def _floor(self, evaluation: Evaluation) -> float | None:
+        """The loss below which collected sums are worn; None where they do not wear by falling further."""
+        if self.collected is None:
+            return None
+        floor = WORN * abs(self.collected.evaluation.loss)
+        return floor if evaluation.loss > floor else None
 
     def _first_wrong(self, losses: Array, thetas: Array) -> int:
         """The place of the first of some steps at which a run has diverged; their number where none has."""
@@ -363,18 +383,30 @@ class Descent:
                         limit=limits.last_step(first_epoch=read < rows), capacity=(end - row) // size + 1,
                         rate=method.schedule.rate, keep=self.watched or self.number == 0,
                     )  # fmt: skip
-                    before, read, row = read, read + stepper.row - row, stepper.row
-                    if stepper.failure == "rate":
-                        method.schedule.at(self.number + len(records.loss) + 1, epoch)  # says what is wrong with it
-                    made = self._made(records, stepper.theta)
-                    for k, step in enumerate(made):
+                    counted, first, before = surface.reader.rows_read, self.number, read
+                    gone = _gone(block, order, row, stepper.row, size)
+                    read, row = read + stepper.row - row, stepper.row
+                    if surface.watch is not None:
+                        surface.watch(read - before)
+                    made = self._made(records, stepper.theta, counted + gone)
+                    for step in made:
                         self.number, self.theta = step.number, step.theta
-                        self.passes = (read if step is made[-1] else before + (k + 1) * size) / rows
+                        done = read - before if step is made[-1] else int(gone[step.number - first - 1])
+                        self.passes, surface.reader.rows_read = (before + done) / rows, counted + done
                         if step is not made[-1]:  # of the last one it is not known yet whether it is the end
                             step, last = self._announce(step, None)
                             yield step
                             if last:
                                 return
+                    surface.reader.rows_read = counted + read - before
+                    if stepper.failure == "rate":
+                        if made:
+                            step, last = self._announce(step, None)
+                            yield step
+                            if last:
+                                return
+                        method.schedule.at(first + len(records.loss) + 1, epoch)  # says what is wrong with it
+                        made = []
                     ending = self._diverged(NOT_FINITE) if stepper.failure == "parameters" else None
                     if ending is None:
                         early = limits.ours and read < rows
@@ -390,17 +422,21 @@ class Descent:
                             return
             epoch += 1
 
-    def _made(self, records: Records, theta: Array) -> list[Step]:
-        """The steps that machine code has made: all of them where somebody watches, else the last."""
+    def _made(self, records: Records, theta: Array, read: NDArray[np.int64]) -> list[Step]:
+        """The steps that machine code has made: all of them where somebody watches, else the last.
+
+        `read`: the rows read when each was made.
+        """
         count, first = len(records.loss), self.number
         if first == 0 and count and records.theta is not None:
             self._first_move = float(records.norm[0]) * length(records.theta[0] - self.theta)
         places = (theta if records.theta is None else records.theta[i] for i in range(count))
         return [
-            self._at(first + i + 1, place.copy(), float(records.loss[i]), float(records.norm[i]))
+            self._at(first + i + 1, place.copy(), float(records.loss[i]), float(records.norm[i]),
+                     int(read[i]) / self.surface.reader.rows)
             for i, place in enumerate(places)
             if self.watched or i == count - 1
-        ]
+        ]  # fmt: skip
 
     def _epoch(self, limits: Limits) -> Ending | None:
         """A full pass between two epochs."""
@@ -564,8 +600,10 @@ class Descent:
         if self.best is not None:
             _, self.theta, self.evaluation = self.best
             self.verdict = None
-            if self.collected is not None or self.evaluation is None:
+            if self.collected is not None:
                 self.evaluation = self.surface.at(self.theta, Need.GRADIENT)
+            elif self.evaluation is None:
+                self.evaluation = self._once_more()
 
     def _inside(self, theta: Array) -> Array:
         objective = self.surface.objective
@@ -598,11 +636,24 @@ class Descent:
     def _step(self, evaluation: Evaluation) -> Step:
         return self._at(self.number, self.theta.view(), evaluation.loss, length(evaluation.gradient))
 
-    def _at(self, number: int, theta: Array, loss: float, gradient_norm: float) -> Step:
+    def _at(self, number: int, theta: Array, loss: float, norm: float, passes: float | None = None) -> Step:
         layout = self.surface.objective.layout
         theta.flags.writeable = False
-        return Step(number, theta, loss, gradient_norm, self.surface.reader.passes, Status.RUNNING, layout.flat,
+        passes = self.surface.reader.passes if passes is None else passes
+        return Step(number, theta, loss, norm, passes, Status.RUNNING, layout.flat,
                     unpack=layout.values)  # fmt: skip
+
+
+def _gone(block: Block, order: NDArray[np.int64] | None, first: int, last: int, size: int) -> NDArray[np.int64]:
+    """For each batch with a live row of a part of a window: the rows gone through at its end."""
+    if first == last:
+        return np.zeros(0, np.int64)
+    begins = np.arange(0, last - first, size)
+    ends = np.append(begins[1:], last - first)
+    if block.live is None:
+        return ends
+    live = block.live[first:last] if order is None else block.live[order[first:last]]
+    return np.asarray(ends[np.logical_or.reduceat(live, begins)])
 
 
 def _steps(number: int) -> str:

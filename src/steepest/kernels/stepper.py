@@ -158,6 +158,11 @@ class Stepper:
         return words.get(self.status, "")
 
     @property
+    def early(self) -> bool:
+        """Whether the last run on all rows ended before its limit: only `begin` makes it go on."""
+        return self.status != epoch.LIMITED
+
+    @property
     def number(self) -> int:
         return int(self._control[epoch.STEP])
 
