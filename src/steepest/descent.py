@@ -430,12 +430,11 @@ class Descent:
         count, first = len(records.loss), self.number
         if first == 0 and count and records.theta is not None:
             self._first_move = float(records.norm[0]) * length(records.theta[0] - self.theta)
-        places = (theta if records.theta is None else records.theta[i] for i in range(count))
+        thetas = records.theta if self.watched and records.theta is not None else [theta] * count
         return [
-            self._at(first + i + 1, place.copy(), float(records.loss[i]), float(records.norm[i]),
+            self._at(first + i + 1, thetas[i].copy(), float(records.loss[i]), float(records.norm[i]),
                      int(read[i]) / self.surface.reader.rows)
-            for i, place in enumerate(places)
-            if self.watched or i == count - 1
+            for i in range(0 if self.watched else max(count - 1, 0), count)
         ]  # fmt: skip
 
     def _epoch(self, limits: Limits) -> Ending | None:
