@@ -57,7 +57,7 @@ EXACT: dict[str, Callable[..., Any]] = {
     "atan": mpmath.atan,
     "atan2": mpmath.atan2,
     "erf": mpmath.erf,
-    "erfc": mpmath.erfc,
+    "erfc": lambda x: mpmath.erfc(x) if abs(x) < 1e3 else mpmath.mpf(0 if x > 0 else 2),
     "lgamma": lambda x: mpmath.re(mpmath.loggamma(x)),
     "gamma": mpmath.gamma,
 }
