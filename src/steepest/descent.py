@@ -74,6 +74,7 @@ class Descent:
         self.collected: Quadratic | None = None  # the sums of a quadratic loss, which stand for its rows
         self._first_move = 0.0
         self._polished = False
+        self._next_test = 1  # passes of mini-batches after which all rows are looked at
 
     # the run -----------------------------------------------------------------------------------------------
     def steps(self) -> Iterator[Step]:
@@ -180,15 +181,13 @@ class Descent:
 
     def _collect(self, theta: Array) -> Evaluation:
         """The sums of a quadratic collected anew, at a point where the loss has their digits."""
-        objective = self.surface.objective
-        evaluation = self.surface.at(theta, Need.NORMAL if objective.squares else Need.HESSIAN)
-        self.collected = Quadratic(objective, theta, evaluation)
+        evaluation = self.surface.at(theta, self._curved)
+        self.collected = Quadratic(self.surface.objective, theta, evaluation)
         return evaluation
 
     def _fresh(self) -> Evaluation:
         """The rows read again where a run on collected sums stands."""
-        need = Need.NORMAL if self.surface.objective.squares else Need.HESSIAN
-        self._arrive(self.theta, self.surface.at(self.theta, need))
+        self._arrive(self.theta, self.surface.at(self.theta, self._curved))
         assert self.evaluation is not None
         return self.evaluation
 
@@ -329,9 +328,8 @@ class Descent:
             if stepper is not None:
                 yield from self._compiled_batches(limits, size, evaluation, method, stepper)
                 return
-        state, epoch, read, next_test = method.init(self.theta), 0, 0, 1
-        over = limits.reached(0, 0.0, length(evaluation.gradient), evaluation.loss)
-        step, last = self._announce(self._step(evaluation), self._limit(over) if over else None)
+        state, epoch, read = method.init(self.theta), 0, 0
+        step, last = self._before_batches(limits, evaluation)
         yield step
         while not last:
             for block in surface.batches(size, seed=self.seed, shuffle=self.shuffle, epoch=epoch):
@@ -349,14 +347,7 @@ class Descent:
                             self._first_move = length(batch.gradient) * length(self.theta - before)
                     else:
                         ending = self._diverged(NOT_FINITE)
-                if ending is None:
-                    # a limit of ours waits for the end of the first epoch
-                    early = limits.ours and read < rows
-                    over = None if early else limits.reached(self.number, read / rows)
-                    ending = self._limit(over, arrive=True) if over else None
-                if ending is None and read >= next_test * rows:
-                    next_test *= 2
-                    ending = self._epoch(limits)
+                ending = ending or self._after_batches(limits, read)
                 if batch is not None or ending is not None:
                     step, last = self._announce(step, ending)
                     yield step
@@ -369,9 +360,8 @@ class Descent:
     ) -> Iterator[Step]:
         """The same in machine code: many steps at a time, handed out one by one only where somebody watches."""
         surface, rows = self.surface, self.surface.reader.rows
-        epoch, read, next_test = 0, 0, 1
-        over = limits.reached(0, 0.0, length(evaluation.gradient), evaluation.loss)
-        step, last = self._announce(self._step(evaluation), self._limit(over) if over else None)
+        epoch, read = 0, 0
+        step, last = self._before_batches(limits, evaluation)
         yield step
         while not last:
             for block, order in surface.windows(size, seed=self.seed, shuffle=self.shuffle, epoch=epoch):
@@ -408,13 +398,7 @@ class Descent:
                         method.schedule.at(first + len(records.loss) + 1, epoch)  # says what is wrong with it
                         made = []
                     ending = self._diverged(NOT_FINITE) if stepper.failure == "parameters" else None
-                    if ending is None:
-                        early = limits.ours and read < rows
-                        over = None if early else limits.reached(self.number, read / rows)
-                        ending = self._limit(over, arrive=True) if over else None
-                    if ending is None and read >= next_test * rows:
-                        next_test *= 2
-                        ending = self._epoch(limits)
+                    ending = ending or self._after_batches(limits, read)
                     if made or ending is not None:
                         step, last = self._announce(step, ending)
                         yield step
@@ -436,6 +420,22 @@ class Descent:
                      int(read[i]) / self.surface.reader.rows)
             for i in range(0 if self.watched else max(count - 1, 0), count)
         ]  # fmt: skip
+
+    def _before_batches(self, limits: Limits, evaluation: Evaluation) -> tuple[Step, bool]:
+        """The start of a run on mini-batches, and whether it is the end as well."""
+        over = limits.reached(0, 0.0, length(evaluation.gradient), evaluation.loss)
+        return self._announce(self._step(evaluation), self._limit(over) if over else None)
+
+    def _after_batches(self, limits: Limits, read: int) -> Ending | None:
+        """The limits after some batches, and the tests after passes 1, 2, 4, ...; `read`: rows read by steps."""
+        rows = self.surface.reader.rows
+        # a limit of ours waits for the end of the first epoch
+        over = None if limits.ours and read < rows else limits.reached(self.number, read / rows)
+        ending = self._limit(over, arrive=True) if over else None
+        if ending is None and read >= self._next_test * rows:
+            self._next_test *= 2
+            ending = self._epoch(limits)
+        return ending
 
     def _epoch(self, limits: Limits) -> Ending | None:
         """A full pass between two epochs."""
@@ -564,8 +564,13 @@ class Descent:
             return method.need
         proves = isinstance(method, FirstOrder) and self.plan.batch is None
         if proves and objective.quadratic and objective.reduce != "rmse" and not objective.large:
-            return Need.NORMAL if objective.squares else Need.HESSIAN
+            return self._curved
         return Need.GRADIENT
+
+    @property
+    def _curved(self) -> Need:
+        """What delivers the curvature of a quadratic at the least cost."""
+        return Need.NORMAL if self.surface.objective.squares else Need.HESSIAN
 
     def _settle(self, evaluation: Evaluation) -> None:
         """The guarantee of a quadratic, and the rate that the curvature gives."""

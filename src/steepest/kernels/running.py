@@ -16,13 +16,13 @@ import numpy as np
 from ..data.source import TILE
 from ..formula.program import Graph
 from ..types import Array
+from . import SHARED
 from .emission import COUNTER, TILES
 from .lanes import WIDTH
 from .loops import fold_loop
 from .machine import Library, Target, build
 
 KEPT = 256  # compiled programs that are kept
-SHARED = 1 << 23  # rows × operations from which on a pass is worth handing to threads
 LINE = 64  # bytes of a line of the cache
 GRAB = 16  # tiles that a thread takes at once
 

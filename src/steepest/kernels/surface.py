@@ -19,6 +19,7 @@ from ..formula.objective import Objective, RowSums
 from ..formula.printing import to_text
 from ..formula.program import LEAVES, UpdateRule
 from ..types import Array, Evaluation, Need, Total
+from . import SHARED
 from .kernel import Kernel, described, kernel_for
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from .stepper import Stepper
 
 HUGE = 1e154  # its square overflows
-SHARED = 1 << 23  # rows × operations from which on threads count for more than the Python between the steps
 WORTH_STEPS = 1_000  # steps from which on they are worth being compiled
 LONGEST = 1 << 26  # rows of a block: short enough that progress is seen, long enough for all threads
 GRAM_LIMIT = 1e12  # condition of the scaled Gram matrix above which it has too few digits and a QR is made
