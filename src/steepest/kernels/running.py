@@ -12,12 +12,13 @@ from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..data.source import TILE
 from ..formula.program import Graph
 from ..types import Array
 from . import SHARED
-from .emission import COUNTER, TILES
+from .emission import CHUNK, COLUMNS, COUNTER, TILES
 from .lanes import WIDTH
 from .loops import fold_loop
 from .machine import Library, Target, build
@@ -56,15 +57,10 @@ class Pass:
         self._loop, self._tiles, self._whole = loop, -(-rows // TILE), whole
         self._theta, self._out = np.empty(parameters), out
         share = min(threads(), self._tiles) if rows * operations >= SHARED else 1
-        flags = np.ones(WIDTH, np.bool_) if live is None else np.append(live, np.zeros(WIDTH, np.bool_))
-        words = [address(self._theta), address(out), rows, address(flags), int(live is not None), 0, 0, 0,
-                 max(1, min(GRAB, self._tiles // (4 * share)))]  # fmt: skip
-        for column in columns:
-            words += (address(column), column.strides[0], column.strides[-1])
-        self._frame = np.array(words, dtype=np.int64)
+        self._frame, flags = framed(self._theta, out, rows, live, columns)
+        self._frame[CHUNK] = max(1, min(GRAB, self._tiles // (4 * share)))
         scratch = [np.empty(loop.scratch) for _ in range(share)]
-        # vectors that begin at a line of the cache never straddle two
-        self._arguments = [(address(self._frame), -(-address(s) // LINE) * LINE) for s in scratch]
+        self._arguments = [(address(self._frame), aligned(s)) for s in scratch]
         self._kept = (columns, flags, scratch)  # addresses do not keep what stands there
 
     def __call__(self, theta: Array) -> Iterator[Array]:
@@ -79,6 +75,21 @@ class Pass:
             else:
                 _POOL.run(lambda k: self._loop.run(*self._arguments[k]), len(self._arguments))
             yield self._out if self._whole else self._out[: end - first]
+
+
+def framed(theta: Array, out: Array, rows: int, live: Any, columns: Sequence[Any]) -> tuple[NDArray[np.int64], Any]:
+    """The words by which a loop finds its rows, the counters at 0; and the flags of live rows that they point to."""
+    flags = np.ones(WIDTH, np.bool_) if live is None else np.append(live, np.zeros(WIDTH, np.bool_))
+    words = [address(theta), address(out), rows, address(flags), int(live is not None)]
+    words += [0] * (COLUMNS - len(words))
+    for column in columns:
+        words += (address(column), column.strides[0], column.strides[-1])
+    return np.array(words, dtype=np.int64), flags
+
+
+def aligned(scratch: Array) -> int:
+    """The first line of the cache within some memory: vectors that begin at one never straddle two."""
+    return -(-address(scratch) // LINE) * LINE
 
 
 def address(array: Any) -> int:

@@ -22,7 +22,7 @@ from .lanes import WIDTH
 from .loops import Shape
 from .machine import Target, build
 from .quadratic import Quadratic
-from .running import LINE, address, remembered
+from .running import LINE, address, aligned, framed, remembered
 
 
 @dataclass(frozen=True)
@@ -114,12 +114,7 @@ class Stepper:
         assert self._sums is not None
         if block is not self._block:
             columns = [block.columns[name] for name in self._sums.columns_used]
-            flags = np.ones(WIDTH, np.bool_) if block.live is None else np.append(block.live, np.zeros(WIDTH, np.bool_))
-            words = [address(self._memory), address(self._totals), 0, address(flags), int(block.live is not None)]
-            words += [0] * (COLUMNS - len(words))
-            for column in columns:
-                words += (address(column), column.strides[0], column.strides[-1])
-            self._frame = np.array(words, dtype=np.int64)
+            self._frame, flags = framed(self._memory, self._totals, 0, block.live, columns)
             self._block, self._kept, self._kinds = block, (columns, flags), tuple(map(Kind.of, columns))
         rows = block.rows if order is None else len(order)
         self._frame[ROWS], self._frame[COUNTER] = rows, 0 if order is None else address(order)
@@ -141,8 +136,7 @@ class Stepper:
         self._numbers[epoch.RATE] = rate
         if not self._whole:
             control[epoch.STATUS] = epoch.GOING
-        scratch = -(-address(self._scratch) // LINE) * LINE
-        self._run(address(self._frame), scratch, address(control))
+        self._run(address(self._frame), aligned(self._scratch), address(control))
         found = records[: control[epoch.RECORDED]]
         return Records(found[:, 0], found[:, 1], found[:, 2:] if keep else None)
 
