@@ -1,0 +1,146 @@
+"""Where a run stands: its point, the best one so far, who is told of its steps, and what ended it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ..kernels.quadratic import Quadratic
+from ..kernels.surface import Surface
+from ..spectrum import length
+from ..strategy import Guarantee, Plan
+from ..types import Array, Evaluation, Need, Status, Step, Stop
+from ..verdict import Verdict
+
+WORN = 1e-6  # a loss smaller by this than where its sums were collected is read anew: they have ten digits left
+DIVERGED = 1e6  # times the scale of the loss at the start
+CHUNK = 1 << 18  # rows that machine code goes through before clock, keyboard and limits are looked at
+Ending = tuple[Status, str]
+
+
+@dataclass
+class Course:
+    """A run over a surface: what it was asked, and where it stands.
+
+    `theta`, `evaluation` are the last point and `verdict` what was judged of it; `best` the best seen on full passes;
+    `first` the evaluation at the start; `status`, `message` how it ended; `guarantee` what is proved of a quadratic;
+    `default_limit` whether it stopped short of a minimum by no limit of the user's.
+    """
+
+    surface: Surface
+    plan: Plan
+    start: Array
+    stop: Stop | None = None
+    seed: int = 0
+    shuffle: bool = True
+    callbacks: Sequence[Callable[[Step], Any]] = ()
+    warn: Callable[[str], None] = lambda _: None
+    watched: bool = True  # whether every step is wanted, and not the last one only
+
+    def __post_init__(self) -> None:
+        self.theta = self.start
+        self.evaluation: Evaluation | None = None
+        self.first: Evaluation | None = None
+        self.best: tuple[float, Array, Evaluation | None] | None = None  # by its loss; evaluated when it is wanted
+        self.status, self.message = Status.RUNNING, ""
+        self.verdict: Verdict | None = None
+        self.guarantee: Guarantee | None = None
+        self.number = 0
+        self.default_limit = False
+        self.passes = 0.0  # readings of all rows that count against limits: no pass 0, no tests
+        self.collected: Quadratic | None = None  # the sums of a quadratic loss, which stand for its rows
+        self.first_move = 0.0  # how far the first update would have changed the loss along a straight line
+
+    def arrive(self, theta: Array, evaluation: Evaluation) -> None:
+        """A point on a full pass."""
+        if self.number == 1 and self.plan.batch is None and self.first is not None:
+            self.first_move = length(self.first.gradient) * length(theta - self.start)
+        self.theta, self.evaluation, self.verdict = theta, evaluation, None
+        if evaluation.finite:
+            self.keep_best(theta, evaluation.loss, evaluation)
+
+    def keep_best(self, theta: Array, loss: float, evaluation: Evaluation | None = None) -> None:
+        loss *= self.surface.objective.sign
+        if self.best is None or loss < self.best[0]:
+            self.best = (loss, theta, evaluation)
+
+    def return_to_best(self) -> None:
+        if self.best is not None:
+            _, self.theta, self.evaluation = self.best
+            self.verdict = None
+            if self.collected is not None:
+                self.evaluation = self.surface.at(self.theta, Need.GRADIENT)
+            elif self.evaluation is None:
+                self.evaluation = self.once_more()
+
+    def once_more(self) -> Evaluation:
+        """The evaluation where the run stands, of sums that machine code has made before: it counts as no pass."""
+        if self.collected is not None:
+            return self.collected.at(self.theta, Need.GRADIENT)
+        read = self.surface.reader.rows_read
+        evaluation = self.surface.at(self.theta, Need.GRADIENT)
+        self.surface.reader.rows_read = read
+        return evaluation
+
+    def worn(self, evaluation: Evaluation) -> bool:
+        """Whether the loss has fallen so far that the collected sums have too few digits left for it."""
+        collected = self.collected
+        return collected is not None and abs(evaluation.total) < WORN * abs(collected.evaluation.total)
+
+    def collect(self, theta: Array) -> Evaluation:
+        """The sums of a quadratic collected anew, at a point where the loss has their digits."""
+        evaluation = self.surface.at(theta, self.curved)
+        self.collected = Quadratic(self.surface.objective, theta, evaluation)
+        return evaluation
+
+    def fresh(self) -> Evaluation:
+        """The rows read again where a run on collected sums stands."""
+        self.arrive(self.theta, self.surface.at(self.theta, self.curved))
+        assert self.evaluation is not None
+        return self.evaluation
+
+    def announce(self, step: Step, ending: Ending | None) -> tuple[Step, bool]:
+        """Tell the callbacks, each once; one that returns True ends the run. The step, and whether it is the last."""
+        if ending is not None:
+            step = replace(step, status=ending[0], message=ending[1])
+        answers = [callback(step) for callback in self.callbacks]
+        if ending is None and any(answer is True for answer in answers):
+            ending = Status.STOPPED, f"stopped by a callback after {counted(self.number)}"
+            step = replace(step, status=ending[0], message=ending[1])
+            if self.plan.batch is not None:
+                self.arrive(self.theta, self.surface.at(self.theta, Need.GRADIENT))
+        if ending is not None:
+            self.status, self.message = ending
+        return step, ending is not None
+
+    def step(self, evaluation: Evaluation) -> Step:
+        return self.at(self.number, self.theta.view(), evaluation.loss, length(evaluation.gradient))
+
+    def at(self, number: int, theta: Array, loss: float, norm: float, passes: float | None = None) -> Step:
+        layout = self.surface.objective.layout
+        theta.flags.writeable = False
+        passes = self.surface.reader.passes if passes is None else passes
+        return Step(number, theta, loss, norm, passes, Status.RUNNING, layout.flat,
+                    unpack=layout.values)  # fmt: skip
+
+    def inside(self, theta: Array) -> Array:
+        objective = self.surface.objective
+        return np.clip(theta, objective.lower, objective.upper) if objective.bounded else theta
+
+    def runaway(self, evaluation: Evaluation) -> bool:
+        assert self.first is not None
+        scale = max(abs(self.first.loss), self.first_move)
+        return self.number > 0 and self.surface.objective.sign * (evaluation.loss - self.first.loss) > DIVERGED * scale
+
+    @property
+    def curved(self) -> Need:
+        """What delivers the curvature of a quadratic at the least cost."""
+        return Need.NORMAL if self.surface.objective.squares else Need.HESSIAN
+
+
+def counted(number: int) -> str:
+    """A number of steps in words."""
+    return f"{number:,} step{'s' * (number != 1)}"

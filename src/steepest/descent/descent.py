@@ -1,0 +1,94 @@
+"""The one loop: a generator of Step. Everything else is five lines above it.
+
+Full batch, mini-batch and SGD differ in where an evaluation comes from, first and second order in what the method makes
+of it. The loop keeps the best point seen on full passes, so that nothing is lost whatever ends the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from ..data.drift import drift
+from ..methods.first_order import FirstOrder
+from ..methods.stopping import Limits
+from ..methods.trust_region import TrustRegion
+from ..strategy import Guarantee, settle_rate
+from ..types import Evaluation, Need, Status, Step
+from ..verdict import judge
+from . import full
+from .batches import MiniBatches
+from .course import Course, counted
+
+
+class Descent(Course):
+    """One run over a surface. Iterate `steps()`; what is left behind is the answer, also after an interruption."""
+
+    def steps(self) -> Iterator[Step]:
+        """Step 0 is the start, Step k the point after k updates; the last one carries the final status."""
+        surface, objective = self.surface, self.surface.objective
+        evaluation = surface.at(self.theta, self._first_need())
+        if not evaluation.finite:
+            raise surface.not_finite(self.theta, evaluation)
+        self.first = evaluation
+        self.arrive(self.theta, evaluation)
+        if objective.layout.size == 0:
+            self.verdict = judge(surface, self.theta, self.start)
+            yield self.announce(self.step(evaluation), (Status.CONVERGED, self.verdict.sentence))[0]
+            return
+        self._settle(evaluation)
+        if self.plan.warning:
+            self.warn(self.plan.warning)
+        if self.plan.batch is not None and not self.shuffle:
+            self._call_out_order()
+        limits = Limits.of(self.stop, surface.reader.rows, self.plan.batch, objective.sign < 0)
+        if self.plan.batch is not None:
+            yield from MiniBatches(self, limits, self.plan.batch).steps(evaluation)
+        elif isinstance(self.plan.method, TrustRegion):
+            yield from full.second_order(self, limits, evaluation)
+        else:
+            yield from full.first_order(self, limits, evaluation)
+
+    def _call_out_order(self) -> None:
+        """A file that is sorted ruins mini-batches in file order: each sees one end of the data only."""
+        found = drift(self.surface.reader)
+        if found is not None:
+            self.warn(
+                f"the rows are ordered by {found[0]} (its mean wanders {found[1]:,.0f} times as far as by chance): "
+                "mini-batches in file order see one part of the data at a time; leave shuffle on"
+            )
+
+    def interrupt(self) -> None:
+        """Ctrl-C: keep the best point seen on full passes; a mini-batch run is looked at once more where it stands."""
+        if self.plan.batch is not None and self.number:
+            full = self.surface.at(self.theta, Need.GRADIENT)
+            self.arrive(self.theta, full)
+        self.return_to_best()
+        self.status = Status.INTERRUPTED
+        self.message = f"interrupted after {counted(self.number)}; the best point is kept"
+
+    def _first_need(self) -> Need:
+        """What pass 0 must deliver: for a first-order method the curvature too, where it proves or refutes the rate."""
+        method, objective = self.plan.method, self.surface.objective
+        if isinstance(method, TrustRegion):
+            return method.need
+        proves = isinstance(method, FirstOrder) and self.plan.batch is None
+        if proves and objective.quadratic and objective.reduce != "rmse" and not objective.large:
+            return self.curved
+        return Need.GRADIENT
+
+    def _settle(self, evaluation: Evaluation) -> None:
+        """The guarantee of a quadratic, and the rate that the curvature gives."""
+        objective, surface = self.surface.objective, self.surface
+        bounded = objective.quadratic and objective.reduce != "rmse"
+        if bounded and evaluation.curvature is not None:
+            factor = 1.0 if objective.reduce == "sum" else 1.0 / evaluation.weight
+            self.guarantee = Guarantee.of(evaluation.curvature, factor)
+        steepest_row = None
+        if bounded and objective.squares and self.plan.batch is not None and self.plan.open_rate:
+            steepest_row = surface.largest_row_curvature(self.theta)
+            if objective.penalty is not None:
+                steepest_row += float(np.linalg.eigvalsh(objective.penalty.at(self.theta)[2])[-1]) / surface.rows
+        proved = self.guarantee if self.guarantee is not None and self.guarantee.convex else None
+        self.plan = settle_rate(self.plan, objective, proved, steepest_row, surface.weight, surface.rows)

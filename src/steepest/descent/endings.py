@@ -1,0 +1,178 @@
+"""How a run ends: divergence, limits, the converged test; and the sentence that says so."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..methods.first_order import FirstOrder
+from ..methods.stopping import Limits, Reached
+from ..methods.trust_region import TrustRegion
+from ..spectrum import length
+from ..types import Array, Evaluation, Need, Status
+from ..verdict import judge, near
+from .course import Course, Ending, counted
+
+SMALL = 1e-6  # a correction relative to what is corrected
+FAR = 1e30  # times the start, after a hundred steps: no minimum lies there
+NOT_FINITE = "the parameters are not finite any more"
+RUN_AWAY = "the loss has run away"
+HOVER = "; mini-batches hover around it: a lower rate comes nearer"
+
+
+def first_order(course: Course, limits: Limits, evaluation: Evaluation, trials: int) -> Ending | None:
+    """Divergence, the limits, and at steps 1, 2, 4, 8, ... the converged test unless the user set the length."""
+    ending = over(course, limits, evaluation, trials)
+    power_of_two = course.number & (course.number - 1) == 0
+    if ending is None and course.number and power_of_two and not limits.in_full and not limits.by_target:
+        if course.collected is None:
+            return tested(course, None)
+        if near(course.surface, course.theta, course.start, evaluation):  # by the collected sums, which costs no pass
+            return tested(course, course.fresh())
+    return ending
+
+
+class SecondOrder:
+    """The end of a second-order run."""
+
+    def __init__(self) -> None:
+        self._polished = False
+
+    def __call__(self, course: Course, limits: Limits, evaluation: Evaluation, trials: int) -> Ending | None:
+        """At every step the gap test, which costs no pass; once it holds, one more step and then the whole test."""
+        ending = over(course, limits, evaluation, trials)
+        if ending is not None:
+            return ending
+        close = near(course.surface, course.theta, course.start, evaluation)
+        if close and self._polished:
+            return tested(course, evaluation) or saddle(course)
+        if close and course.number and course.surface.objective.quadratic:
+            ending = _corrected(course, evaluation)
+            if ending is not None:
+                return ending
+        self._polished = close
+        return None
+
+
+def _corrected(course: Course, evaluation: Evaluation) -> Ending | None:
+    """The minimum of a quadratic: one correction by the fresh gradient, which has given the certificate too.
+
+    None where the correction is not small: then one more pass tells more.
+    """
+    ending = tested(course, evaluation)
+    step = None if course.verdict is None else course.verdict.step
+    if ending is None or ending[0] is not Status.CONVERGED or step is None:
+        return ending
+    corrected = course.inside(course.theta + step)
+    if not np.all(np.abs(corrected - course.theta) <= SMALL * np.abs(corrected)):
+        return None
+    course.theta = corrected
+    return ending
+
+
+def over(course: Course, limits: Limits, evaluation: Evaluation, trials: int) -> Ending | None:
+    """Divergence and the limits, at an accepted point."""
+    if not evaluation.finite:
+        return diverged(course, "the loss or its gradient is not finite any more", evaluation)
+    if course.runaway(evaluation):
+        return diverged(course, RUN_AWAY)
+    if course.number > 100 and float(np.abs(course.theta).max()) > FAR * max(1.0, float(np.abs(course.start).max())):
+        way = "rises" if course.surface.objective.sign < 0 else "falls"
+        return diverged(course, f"the parameters run to infinity: it {way} without bound")
+    met = limits.reached(course.number, trials, length(evaluation.gradient), evaluation.loss)
+    return limit(course, met) if met else None
+
+
+def tested(course: Course, evaluation: Evaluation | None) -> Ending | None:
+    """The converged test."""
+    course.verdict = judge(course.surface, course.theta, course.start, evaluation)
+    if course.verdict.status is Status.STOPPED:
+        return None
+    return course.verdict.status, course.verdict.sentence
+
+
+def saddle(course: Course) -> Ending | None:
+    """A second-order method at a stationary point that is no minimum: only negative curvature leads on."""
+    assert course.verdict is not None
+    if course.plan.method.need is Need.HESSIAN:
+        return None
+    course.default_limit = True
+    return Status.STOPPED, f"stopped: {course.verdict.sentence}"
+
+
+def limit(course: Course, met: Reached, *, arrive: bool = False) -> Ending:
+    """A limit is met: converged if the test holds all the same. `arrive`: at a point that no full pass has seen."""
+    if arrive:
+        full = course.surface.at(course.theta, Need.GRADIENT)
+        if not full.finite or course.runaway(full):
+            return diverged(course, RUN_AWAY, full)
+        course.arrive(course.theta, full)
+    ending = tested(course, course.evaluation if course.collected is None else course.fresh())
+    assert course.verdict is not None
+    if ending is not None:
+        return ending[0], f"{met.sentence}; {ending[1]}"
+    batches = course.plan.batch is not None
+    course.default_limit = met.rule == "default" and not batches
+    kind = "stopped: gradient" if met.rule == "gradient" else "stopped"
+    after = HOVER if batches else _ahead(course)
+    return Status.STOPPED, f"{kind}: {met.sentence}; {course.verdict.sentence}{after}"
+
+
+def stalled(course: Course, why: str) -> Ending:
+    """No further step: converged, or put back to 0 what began there and only rounding keeps from it, or stopped."""
+    ending = tested(course, course.evaluation)
+    assert course.verdict is not None and course.evaluation is not None
+    back = _zeroed(course)
+    if ending is None and back is not None:
+        here = course.theta, course.evaluation, course.verdict
+        course.theta, course.evaluation = back, course.surface.at(back, course.plan.method.need)
+        ending = tested(course, course.evaluation)
+        if ending is None:
+            course.theta, course.evaluation, course.verdict = here
+    course.default_limit = ending is None
+    return ending or (Status.STOPPED, f"stopped: {why}; {course.verdict.sentence}")
+
+
+def _zeroed(course: Course) -> Array | None:
+    """theta with the parameters at 0 that started there and that a Newton step would bring nearer to it."""
+    assert course.verdict is not None
+    if course.verdict.step is None:
+        return None
+    nearer = np.abs(course.theta + course.verdict.step) <= 0.5 * np.abs(course.theta)
+    back = (course.start == 0) & (course.theta != 0) & nearer
+    return np.where(back, 0.0, course.theta) if back.any() else None
+
+
+def diverged(course: Course, what: str, evaluation: Evaluation | None = None) -> Ending:
+    """Go back to the best point, and say what to do; of an evaluation that is not finite, where."""
+    objective = course.surface.objective
+    place = ""
+    if evaluation is not None and not evaluation.finite:
+        place = f" ({course.surface.offence(course.theta, evaluation)})"
+    mend = "start nearer" if isinstance(course.plan.method, TrustRegion) else "lower the rate"
+    if "without bound" in what:
+        mend = "there is no end that way: set bounds, or start elsewhere"
+        if objective.formula.left is None and objective.columns:
+            mend = "without = the formula is the loss of a row: was y = ... meant?"
+    if course.guarantee is not None and course.plan.rate is not None and course.plan.rate > course.guarantee.limit:
+        most, safe = course.guarantee.limit, course.guarantee.safe
+        mend = f"the rate {course.plan.rate:g} is above 2/L = {most:.4g}; {safe:.4g} is safe"
+    course.return_to_best()
+    return Status.DIVERGED, f"{what} after {counted(course.number)}{place}; {mend}; the best point is kept"
+
+
+def _ahead(course: Course) -> str:
+    """What the curvature says of a first-order run that has not arrived."""
+    method, rate = course.plan.method, course.plan.rate
+    if not isinstance(method, FirstOrder) or rate is None or method.name not in ("gd", "sgd"):
+        return ""
+    objective, verdict, evaluation = course.surface.objective, course.verdict, course.evaluation
+    if objective.reduce == "rmse" and verdict is not None and verdict.largest and evaluation is not None:
+        safe = evaluation.weight * evaluation.loss / verdict.largest
+        if rate > safe:
+            return f"; the rate {rate:g} is above n·rms/λmax = {safe:.3g}: near an exact fit a fixed rate oscillates"
+    if course.guarantee is None or not course.guarantee.smallest > 0 or rate > course.guarantee.limit:
+        return ""
+    tenth = course.guarantee.steps(rate, 0.1)
+    return (
+        f"; condition {course.guarantee.condition:.4g}: each further digit takes some {tenth:,.0f} steps at this rate"
+    )
