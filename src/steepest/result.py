@@ -35,13 +35,21 @@ SAVED = (  # beside what `as_dict` gives
 @dataclass(frozen=True)
 class Trace:
     """The path of a run, a row for each step from the start on: `step` (m,), `loss` (m,) and `gradient_norm` (m,) of
-    the reduced objective (of the batch for mini-batches), `values` (m, p) in the order of `names`."""
+    the reduced objective (of the batch for mini-batches), `values` (m, p) in the order of `names`.
+
+    A path that would not fit in memory is thinned: `every` second, fourth, ... step is kept, and the last."""
 
     step: Array
     loss: Array
     gradient_norm: Array
     values: Array
     names: tuple[str, ...]
+    every: int = 1
+
+    @property
+    def thinned(self) -> str:
+        """What is kept, in words; nothing where that is every step."""
+        return "" if self.every == 1 else f"trace: every {ordinal(self.every)} step kept"
 
     def __len__(self) -> int:
         return len(self.step)
@@ -155,7 +163,9 @@ class Fit:
         if formula.left is None:
             if self.trace is None:
                 raise FitError("nothing to draw: run it with trace=True for the loss by step")
-            return plots.loss_by_step(path, {self.method: (self.trace.step, self.trace.loss)})
+            runs = {self.method: (self.trace.step, self.trace.loss)}
+            title = f"loss by step; {self.trace.thinned}" if self.trace.thinned else ""
+            return plots.loss_by_step(path, runs, title=title)
         if self.data is None:
             raise FitError("a loaded fit has no data to draw; fit again, or draw fit.predict(data) yourself")
         left, right, abscissas = self._drawn(formula)
@@ -227,6 +237,8 @@ class Fit:
             facts.append(f"no start was given for {', '.join(self.missing_start)}: {began}")
         if self.reason and self.values:
             facts.append(f"no errors: {self.reason}")
+        if self.trace is not None and self.trace.thinned:
+            facts.append(self.trace.thinned)
         return [*facts, *self.notes]
 
     def as_dict(self) -> dict[str, Any]:
@@ -250,7 +262,7 @@ class Fit:
         saved = {"steepest": 1, **self.as_dict(), **{n: getattr(self, n) for n in SAVED}, "rate": _plain(self.rate)}
         if self.trace is not None:
             t = self.trace
-            saved["trace"] = {"names": t.names, **{n: _plain(getattr(t, n)) for n in TRACE}}
+            saved["trace"] = {"names": t.names, "every": t.every, **{n: _plain(getattr(t, n)) for n in TRACE}}
         target = Path(path)
         partial = target.with_name(target.name + ".part")
         try:
@@ -286,7 +298,7 @@ def _loaded(saved: dict[str, Any]) -> Fit:
         saved[name] = math.nan if saved[name] is None else saved[name]
     if trace is not None:
         arrays = {n: np.array(trace[n], dtype=int if n == "step" else float) for n in TRACE}
-        saved["trace"] = Trace(**arrays, names=tuple(trace["names"]))
+        saved["trace"] = Trace(**arrays, names=tuple(trace["names"]), every=trace.get("every", 1))
     return Fit(**saved)
 
 
@@ -369,6 +381,12 @@ def flatten(values: Mapping[str, Value]) -> dict[str, float]:
         else:
             flat[name] = float(value)
     return flat
+
+
+def ordinal(number: int) -> str:
+    """2nd, 4th, 12th, 32nd, 1,024th."""
+    ending = {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number:,}{'th' if number % 100 in (11, 12, 13) else ending}"
 
 
 def _plain(value: Any) -> Any:

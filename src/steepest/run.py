@@ -16,7 +16,7 @@ from . import data as tables
 from ._version import __version__
 from .blas import one_thread
 from .data.source import Source
-from .descent import Descent
+from .descent import Descent, Path
 from .errors import FitError, FormulaError
 from .formula.grammar import Formula, parse
 from .formula.losses import Loss, find_loss
@@ -28,10 +28,11 @@ from .kernels.surface import Surface
 from .report.progress import Progress, Watch
 from .result import Fit, Trace
 from .strategy import plan
-from .types import Array, Evaluation, Status, Step, Stop, is_whole
+from .types import Evaluation, Status, Step, Stop, is_whole
 from .uncertainty import Uncertainty, uncertainty
 from .verdict import NO_CERTIFICATE
 
+TRACED = 64 << 20  # bytes of a trace: a million steps, the default limit, of five parameters are kept in full
 Formulas = Any  # text, or a SymPy Expr, Eq, Poly
 
 
@@ -125,22 +126,19 @@ class Run:
     def finish(self, trace: bool, progress: bool | Callable[[Progress], None] | None, errors: str) -> Fit:
         """Run to the end, or to Ctrl-C, and make the answer."""
         began = time.perf_counter()
-        self.descent.watched = trace or bool(self.descent.callbacks)
-        path: list[tuple[int, float, float, Array]] = []
+        self.descent.watched = bool(self.descent.callbacks)
+        self.descent.path = Path(self.objective.layout.size, TRACED) if trace else None
         try:
-            for step in self.steps(progress):
-                if trace:
-                    if path and path[-1][0] == step.number:
-                        path.pop()  # the last step says once more where it stands
-                    path.append((step.number, step.loss, step.gradient_norm, step.theta))
+            for _ in self.steps(progress):
+                pass
         except KeyboardInterrupt:
             if self.descent.best is None:
                 raise
             self.descent.interrupt()
         with np.errstate(all="ignore"):
-            return self._answer(path if trace else None, errors, time.perf_counter() - began)
+            return self._answer(errors, time.perf_counter() - began)
 
-    def _answer(self, path: list[tuple[int, float, float, Array]] | None, errors: str, seconds: float) -> Fit:
+    def _answer(self, errors: str, seconds: float) -> Fit:
         descent, objective, surface = self.descent, self.objective, self.surface
         evaluation = descent.evaluation
         assert evaluation is not None
@@ -159,9 +157,9 @@ class Run:
         formula = objective.formula
         names = [n for n in formula.names if n in free or n in objective.fixed]
         kept = None
-        if path is not None:
-            numbers, losses, norms, thetas = map(np.array, zip(*path, strict=True) if path else ((),) * 4)
-            kept = Trace(numbers, losses, norms, thetas.reshape(len(path), layout.size), layout.flat)
+        if descent.path is not None:
+            path = descent.path.rows()
+            kept = Trace(path[:, 0].astype(int), path[:, 1], path[:, 2], path[:, 3:], layout.flat, descent.path.every)
         return Fit(
             values={n: free[n] if n in free else objective.fixed[n] for n in names},
             errors=spread, covariance=doubt.covariance, free=layout.flat,

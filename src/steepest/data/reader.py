@@ -37,7 +37,8 @@ class Reader:
 
     After the first complete full pass, or the first reading of any kind of a table in memory: `used` is the number of
     live rows (N), `dropped` the number of rows left out for a missing value, `dropped_by_column` how many of them each
-    column lacks. `rows_read` may be set on resume.
+    column lacks. `rows_read` counts the rows that `full` and `batches` hand out; those of `windows` count when
+    somebody takes them.
     """
 
     def __init__(
@@ -129,7 +130,7 @@ class Reader:
         An order is an int64 array of row numbers within the Block, which it need not use up; None takes all rows as
         they lie. A piece holds whole batches, counted from the first row of the epoch's order; only the last piece may
         end with a shorter one. A table in memory is not copied: every Block of its random order is one and the same,
-        the whole table.
+        the whole table. Whoever takes rows of them adds these to `rows_read`: a run may end within a piece.
         """
         start = skip * size
         few = max(WINDOW // size, 1) * size
@@ -143,9 +144,7 @@ class Reader:
             most = -(-self.rows // size) * size if isinstance(self.source, Table) else few
             stream = recut(self._ordered(seed, shuffle, epoch, start, self._screened), self.rows - start, size, most)
             pieces = ((block, None) for block in stream)
-        for block, order in pieces:
-            self.rows_read += block.rows if order is None else len(order)
-            yield block, order
+        yield from pieces
 
     def _ordered(self, seed: int, shuffle: bool, epoch: int, start: int, units: Units) -> Iterator[Block]:
         """The rows of an epoch in their order, from row `start` of the order on; `units` reads them."""

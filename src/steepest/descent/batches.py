@@ -71,21 +71,21 @@ class MiniBatches:
         step, last = self._before(evaluation)
         yield step
         while not last:
-            for block, order in surface.windows(size, seed=course.seed, shuffle=course.shuffle, epoch=epoch):
+            for block, order in surface.reader.windows(size, seed=course.seed, shuffle=course.shuffle, epoch=epoch):
                 piece, row = stepper.take(block, order), 0
                 while row < piece:
-                    end = min(piece, row + limits.rows_left(read, rows, size), row + -(-CHUNK // size) * size)
+                    keep = course.watched or course.path is not None or course.number == 0
+                    end = min(piece, row + limits.rows_left(read, rows, size), row + self._chunk(keep) * size)
                     records = stepper.run(
                         row=row, end=end, batch=size, number=course.number, in_epoch=epoch,
                         limit=limits.last_step(first_epoch=read < rows), capacity=(end - row) // size + 1,
-                        rate=method.schedule.rate, keep=course.watched or course.number == 0,
+                        rate=method.schedule.rate, keep=keep,
                     )  # fmt: skip
                     counted, first, before = surface.reader.rows_read, course.number, read
                     gone = _gone(block, order, row, stepper.row, size)
                     read, row = read + stepper.row - row, stepper.row
-                    if surface.watch is not None:
-                        surface.watch(read - before)
                     made = self._made(records, stepper.theta, counted + gone)
+                    course.passed(records.loss, records.norm, records.theta)
                     for step in made:
                         course.number, course.theta = step.number, step.theta
                         done = read - before if step is made[-1] else int(gone[step.number - first - 1])
@@ -96,6 +96,7 @@ class MiniBatches:
                             if last:
                                 return
                     surface.reader.rows_read = counted + read - before
+                    course.read(read - before)
                     if stepper.failure == "rate":
                         if made:
                             step, last = course.announce(step, None)
@@ -112,6 +113,10 @@ class MiniBatches:
                         if last:
                             return
             epoch += 1
+
+    def _chunk(self, keep: bool) -> int:
+        """Batches that machine code goes through at once."""
+        return min(-(-CHUNK // self._size), self._course.at_once(keep))
 
     def _made(self, records: Records, theta: Array, read: NDArray[np.int64]) -> list[Step]:
         """The steps that machine code has made: all of them where somebody watches, else the last.

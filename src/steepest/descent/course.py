@@ -14,10 +14,13 @@ from ..spectrum import length
 from ..strategy import Guarantee, Plan
 from ..types import Array, Evaluation, Need, Status, Step, Stop
 from ..verdict import Verdict
+from .path import Path
 
 WORN = 1e-6  # a loss smaller by this than where its sums were collected is read anew: they have ten digits left
 DIVERGED = 1e6  # times the scale of the loss at the start
 CHUNK = 1 << 18  # rows that machine code goes through before clock, keyboard and limits are looked at
+HANDED = 1 << 14  # steps that are made at once where each is handed out
+RECORDED = 1 << 21  # numbers that are recorded of steps made at once: 16 MiB
 Ending = tuple[Status, str]
 
 
@@ -38,7 +41,8 @@ class Course:
     shuffle: bool = True
     callbacks: Sequence[Callable[[Step], Any]] = ()
     warn: Callable[[str], None] = lambda _: None
-    watched: bool = True  # whether every step is wanted, and not the last one only
+    watched: bool = True  # whether every step is handed out, and not some last one only
+    path: Path | None = None  # takes every step, handed out or not
 
     def __post_init__(self) -> None:
         self.theta = self.start
@@ -107,6 +111,8 @@ class Course:
         if ending is not None:
             step = replace(step, status=ending[0], message=ending[1])
         answers = [callback(step) for callback in self.callbacks]
+        if self.path is not None:
+            self.path.extend(step.number, *(np.array([x]) for x in (step.loss, step.gradient_norm, step.theta)))
         if ending is None and any(answer is True for answer in answers):
             ending = Status.STOPPED, f"stopped by a callback after {counted(self.number)}"
             step = replace(step, status=ending[0], message=ending[1])
@@ -115,6 +121,21 @@ class Course:
         if ending is not None:
             self.status, self.message = ending
         return step, ending is not None
+
+    def passed(self, losses: Array, norms: Array, thetas: Array | None) -> None:
+        """Tell the path the next steps (m,), (m,), (m, p), which are not handed out one by one."""
+        if self.path is not None and not self.watched and thetas is not None and len(losses):
+            self.path.extend(self.number + 1, losses, norms, thetas)
+
+    def at_once(self, kept: bool) -> int:
+        """How many steps machine code may make at once; `kept`: with the theta of each."""
+        most = max(1, RECORDED // (2 + len(self.theta) * kept))
+        return min(most, HANDED) if self.watched else most
+
+    def read(self, rows: int) -> None:
+        """Tell whoever shows progress of rows that machine code has read."""
+        if self.surface.watch is not None:
+            self.surface.watch(rows)
 
     def step(self, evaluation: Evaluation) -> Step:
         return self.at(self.number, self.theta.view(), evaluation.loss, length(evaluation.gradient))

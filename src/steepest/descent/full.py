@@ -19,7 +19,7 @@ from .course import CHUNK, DIVERGED, WORN, Course, Ending
 if TYPE_CHECKING:
     from ..kernels.stepper import Stepper
 
-MANY = 1 << 12  # steps on a collected quadratic that are made at once
+MANY = 1 << 26  # products of H and theta that machine code adds up before clock, keyboard and limits are looked at
 
 
 def second_order(course: Course, limits: Limits, evaluation: Evaluation) -> Iterator[Step]:
@@ -93,7 +93,8 @@ def compiled(
     step, last = course.announce(course.step(evaluation), endings.first_order(course, limits, evaluation, 0))
     yield step
     stepper.begin(evaluation)
-    most = max(1, min(CHUNK // rows, CHUNK // (8 * len(course.theta)))) if course.collected is None else MANY
+    operations = rows if course.collected is None else max(1, len(course.theta) ** 2)
+    most = min(max(1, (CHUNK if course.collected is None else MANY) // operations), course.at_once(True))
     while not last:
         test = 1 << course.number.bit_length()  # the next power of two
         passes = math.inf if limits.stop.passes is None else math.ceil(limits.stop.passes)
@@ -104,8 +105,6 @@ def compiled(
         assert records.theta is not None
         losses, norms, thetas = records.loss, records.norm, records.theta
         read, each, before = surface.reader.rows_read, 0 if course.collected is not None else rows, course.number
-        if each and surface.watch is not None:
-            surface.watch(each * len(losses))
         if course.number == 0 and len(losses):
             course.first_move = length(evaluation.gradient) * length(thetas[0] - course.theta)
         ending: Ending | None = None
@@ -114,6 +113,7 @@ def compiled(
         made = [course.at(before + i + 1, thetas[i].copy(), float(losses[i]), float(norms[i]),
                          (read + (i + 1) * each) / rows)
                 for i in range(count) if course.watched or i == count - 1]  # fmt: skip
+        course.passed(losses[:count], norms[:count], thetas[:count])
         for step in made:
             course.number, course.theta, course.passes = step.number, step.theta, float(step.number)
             surface.reader.rows_read = read + (step.number - before) * each
@@ -125,6 +125,7 @@ def compiled(
                 yield step
                 if last:
                     return
+        course.read(each * len(losses))
         if stepper.failure == "rate":
             method.schedule.at(before + len(losses) + 1, before + len(losses))  # says what is wrong
         if wrong and len(losses):

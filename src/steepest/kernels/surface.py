@@ -8,7 +8,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..blas import one_thread
 from ..data.reader import Reader
@@ -63,17 +62,6 @@ class Surface:
             if self.watch is not None:
                 self.watch(block.rows)
             yield block
-
-    def windows(
-        self, size: int, *, seed: int, shuffle: bool, epoch: int
-    ) -> Iterator[tuple[Block, NDArray[np.int64] | None]]:
-        """The mini-batches of an epoch as few large pieces, each with the order in which its rows are taken.
-
-        Whoever takes rows of them counts these in `reader.rows_read`: a run may end within a piece.
-        """
-        for block, order in self.reader.windows(size, seed=seed, shuffle=shuffle, epoch=epoch):
-            self.reader.rows_read -= block.rows if order is None else len(order)
-            yield block, order
 
     def stepper(self, rule: UpdateRule, theta: Array, steps: float) -> Stepper | None:
         """What runs so many steps on mini-batches as machine code; None where that is not worth it, or impossible."""
