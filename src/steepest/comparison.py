@@ -218,11 +218,11 @@ class Comparison:
         from .report import plots
 
         surface, names = self._two()
-        batches = surface.batches(batch, seed=seed, shuffle=True, epoch=0)
+        batches = surface.reader.batches(batch, seed=seed, shuffle=True, epoch=0)
         blocks = {f"batch {i + 1}: {batch:,} rows": block for i, block in zip(range(3), batches, strict=False)}
         most = min(self.rows, MOST_ROWS)
         blocks[f"{'all' if most == self.rows else 'drawn'}: {most:,} rows"] = next(
-            surface.batches(most, seed=seed, shuffle=True, epoch=0)
+            surface.reader.batches(most, seed=seed, shuffle=True, epoch=0)
         )
 
         def objective(block: Block) -> Callable[[float, float], float]:

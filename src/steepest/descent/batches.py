@@ -40,7 +40,7 @@ class MiniBatches:
         step, last = self._before(evaluation)
         yield step
         while not last:
-            for block in surface.batches(size, seed=course.seed, shuffle=course.shuffle, epoch=epoch):
+            for block in surface.reader.batches(size, seed=course.seed, shuffle=course.shuffle, epoch=epoch):
                 read += block.rows
                 course.passes = read / rows
                 batch = surface.batch(block, course.theta)

@@ -18,6 +18,10 @@ WORTH = 1 << 17  # rows × operations from which on machine code is worth its co
 class Kernel(Protocol):
     """(theta, block) -> Total."""
 
+    @property
+    def at_once(self) -> int:
+        """Rows of the largest block, in whole tiles: until it is summed no progress is seen and no key heard."""
+
     def total(self, theta: Array, block: Block, before: Total | None = None) -> Total:
         """Sums over a block, added to `before` tile after tile."""
 

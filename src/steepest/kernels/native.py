@@ -16,6 +16,7 @@ from .loops import Shape, sums_loop
 from .numpy import NumpyKernel
 from .running import Loop, Pass, compiled, fold
 
+AT_ONCE = 1 << 29  # rows × operations of a call: some 20 to 200 ms, beside which the call itself costs nothing
 HELD = 1 << 18  # numbers: sums of tiles that are held before they are added up
 
 
@@ -27,6 +28,11 @@ class NativeKernel:
         self._shape = Shape(rows)
         self._loops: dict[tuple[Kind, ...], Loop] = {}
         self._last: tuple[int, Block, Pass] | None = None
+
+    @cached_property
+    def at_once(self) -> int:
+        """Rows of the largest block."""
+        return max(1, AT_ONCE // (self._operations * TILE)) * TILE
 
     @cached_property
     def reference(self) -> NumpyKernel:

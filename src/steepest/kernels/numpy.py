@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from ..data.source import TILE, Block, cut
+from ..data.source import TILE, UNIT, Block, cut
 from ..formula.objective import Item, RowSums
 from ..spectrum import every
 from ..types import Array, Total
@@ -20,6 +20,8 @@ FEW = 4_096  # products: up to here a call costs more than they do, and both hal
 
 class NumpyKernel:
     """(theta, block) -> the Total of each tile of the block."""
+
+    at_once = UNIT
 
     def __init__(self, rows: RowSums) -> None:
         self.rows = rows

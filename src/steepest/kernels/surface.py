@@ -11,7 +11,7 @@ import numpy as np
 
 from ..blas import one_thread
 from ..data.reader import Reader
-from ..data.source import TILE, UNIT, Block, cut
+from ..data.source import TILE, UNIT, Block, cut, recut
 from ..errors import FitError
 from ..formula.evaluate import Evaluator
 from ..formula.objective import Objective, RowSums
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 HUGE = 1e154  # its square overflows
 WORTH_STEPS = 1_000  # steps from which on they are worth being compiled
-LONGEST = 1 << 26  # rows of a block: short enough that progress is seen, long enough for all threads
 GRAM_LIMIT = 1e12  # condition of the scaled Gram matrix above which it has too few digits and a QR is made
 
 
@@ -55,13 +54,6 @@ class Surface:
         if evaluation.signal is not None:
             self.__dict__["signal"] = evaluation.signal  # the same at every theta
         return self._with_factor(evaluation, theta) if need in (Need.NORMAL, Need.HESSIAN) else evaluation
-
-    def batches(self, size: int, *, seed: int, shuffle: bool, epoch: int) -> Iterator[Block]:
-        """The mini-batches of an epoch."""
-        for block in self.reader.batches(size, seed=seed, shuffle=shuffle, epoch=epoch):
-            if self.watch is not None:
-                self.watch(block.rows)
-            yield block
 
     def stepper(self, rule: UpdateRule, theta: Array, steps: float) -> Stepper | None:
         """What runs so many steps on mini-batches as machine code; None where that is not worth it, or impossible."""
@@ -96,7 +88,8 @@ class Surface:
         if block.live is not None and not block.live.any():
             return None
         objective = self.objective
-        total = self._kernel(Need.GRADIENT).total(theta, block)
+        kernel = self._kernel(Need.GRADIENT)
+        total = self._summed(kernel, theta, recut([block], block.rows, TILE, kernel.at_once))
         # mean: (N/n)(1/k)·Σ w·loss + penalty/n; sum: Σ w·loss + (k/N)·penalty
         share = total.rows / self.rows
         factor, weight = (1.0 / share, self.weight) if objective.reduce != "sum" else (1.0, total.weight)
@@ -107,19 +100,31 @@ class Surface:
 
     def _total(self, kernel: Kernel, theta: Array) -> Total:
         """One pass: the sums of a kernel over all rows, tile after tile."""
+        return self._summed(kernel, theta, self._blocks(kernel.at_once))
+
+    def _summed(self, kernel: Kernel, theta: Array, blocks: Iterator[Block]) -> Total:
+        """The sums over consecutive blocks; whoever watches hears of each when it is summed."""
         total: Total | None = None
-        for block in self._blocks():
+        for block in blocks:
             total = kernel.total(theta, block, total)
+            if self.watch is not None:
+                self.watch(block.rows)
         assert total is not None
         return total
 
-    def _blocks(self) -> Iterator[Block]:
-        for block in self.reader.full(LONGEST):
+    def _blocks(self, most: int) -> Iterator[Block]:
+        for block in self.reader.full(most):
             if self._block is None:
                 self._block = cut(block, 0, min(block.rows, UNIT))
+            yield block
+
+    def _column_tiles(self, theta: Array) -> Iterator[Array]:
+        """The columns of the live rows of every tile side by side: prediction's derivatives and residual."""
+        kernel = self._kernel(Need.NORMAL)
+        for block in self._blocks(UNIT):
+            yield from kernel.column_tiles(theta, block)
             if self.watch is not None:
                 self.watch(block.rows)
-            yield block
 
     @property
     def kernel(self) -> str:
@@ -139,12 +144,10 @@ class Surface:
         values = evaluation.spectrum.values
         if values[0] * GRAM_LIMIT > values[-1]:
             return evaluation
-        kernel = self._kernel(Need.NORMAL)
         width = self.objective.layout.size + 1
         factor: Array = np.zeros((0, width))
-        for block in self._blocks():
-            for tile in kernel.column_tiles(theta, block):
-                factor = _triangle(factor, tile)
+        for tile in self._column_tiles(theta):
+            factor = _triangle(factor, tile)
         if self.objective.penalty is not None:
             rows = self._penalty_rows(theta)
             if rows is None:
@@ -182,11 +185,9 @@ class Surface:
 
     def largest_row_curvature(self, theta: Array) -> float:
         """max over rows of w·‖∂prediction‖²: the curvature of the steepest row of a residual loss."""
-        kernel = self._kernel(Need.NORMAL)
         largest = 0.0
-        for block in self._blocks():
-            for tile in kernel.column_tiles(theta, block):
-                largest = max(largest, float(np.max(np.einsum("ij,ij->i", tile[:, :-1], tile[:, :-1]), initial=0.0)))
+        for tile in self._column_tiles(theta):
+            largest = max(largest, float(np.max(np.einsum("ij,ij->i", tile[:, :-1], tile[:, :-1]), initial=0.0)))
         return largest
 
     # diagnosis ---------------------------------------------------------------------------------------------
