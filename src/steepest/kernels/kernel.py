@@ -15,7 +15,7 @@ WIDEST = 1 << 13  # columns of a matrix that machine code holds on the stack of 
 WORTH = 1 << 17  # rows × operations from which on machine code is worth its compilation
 
 
-class Kernel(Protocol):
+class Sums(Protocol):
     """(theta, block) -> Total."""
 
     @property
@@ -24,6 +24,10 @@ class Kernel(Protocol):
 
     def total(self, theta: Array, block: Block, before: Total | None = None) -> Total:
         """Sums over a block, added to `before` tile after tile."""
+
+
+class Kernel(Sums, Protocol):
+    """What can also show the columns that it multiplies."""
 
     def column_tiles(self, theta: Array, block: Block) -> Iterator[Array]:
         """The columns of each tile's live rows side by side, (rows, width): what a QR factors."""
@@ -36,6 +40,17 @@ def kernel_for(rows: RowSums, count: int) -> Kernel:
     from .native import NativeKernel
 
     return NativeKernel(rows)
+
+
+def twofold_kernel_for(rows: RowSums, count: int) -> Sums:
+    """The same in twice the precision: a Total holds the high parts of the sums, then the low ones."""
+    if not (is_native(rows.graph, rows.outputs, count) and worthy(rows)):
+        from .twofold import TwofoldNumpyKernel
+
+        return TwofoldNumpyKernel(rows)
+    from .twofold_loop import TwofoldNativeKernel
+
+    return TwofoldNativeKernel(rows)
 
 
 def worthy(rows: RowSums) -> bool:

@@ -85,6 +85,10 @@ class Lanes:
         """a·b + c, rounded once."""
         return self.call("llvm.fma.v8f64", VECTOR, a, b, c)
 
+    def rest(self, a: Value, b: Value, product: Value) -> Value:
+        """a·b - product, which is exact of the rounded product."""
+        return self.fma(a, b, self.neg(product))
+
     def sqrt(self, a: Value) -> Value:
         return self.call("llvm.sqrt.v8f64", VECTOR, a)
 

@@ -142,8 +142,10 @@ class Shape:
 
 
 # the loop over tiles ---------------------------------------------------------------------------------------
-class _Loop:
+class TileLoop:
     """The function `run(frame, scratch)`: takes chunks of tiles off a counter until none is left."""
+
+    emitter: type[Rows] = Rows
 
     def __init__(self, graph: Graph, outputs: Sequence[int], layout: Layout, columns: Sequence[str],
                  kinds: Mapping[str, Kind], control: bool = False, ordered: bool = False) -> None:  # fmt: skip
@@ -156,7 +158,7 @@ class _Loop:
         self.memory = Memory(self.builder)
         self.out = self.memory.word(self.frame, OUT, POINTER)
         order = self.memory.word(self.frame, COUNTER, POINTER) if ordered else None
-        self.rows = Rows(self.lanes, graph, outputs, layout, columns, kinds, self.frame, order)
+        self.rows = self.emitter(self.lanes, graph, outputs, layout, columns, kinds, self.frame, order)
         self.rows.begin()
         self.only_masked = len(graph.reachable(outputs)) > LARGE
 
@@ -228,7 +230,7 @@ class _Loop:
 def values_loop(graph: Graph, outputs: Sequence[int], layout: Layout, columns: Sequence[str],
                 kinds: Mapping[str, Kind]) -> str:  # fmt: skip
     """IR that writes each output at every row: out is (outputs, rows)."""
-    loop = _Loop(graph, outputs, layout, columns, kinds)
+    loop = TileLoop(graph, outputs, layout, columns, kinds)
     builder, memory = loop.builder, loop.memory
 
     def group(i: Value, mask: Value | None, _: list[Value]) -> Sequence[Value]:
@@ -258,7 +260,7 @@ def _is_scalar(item: Item) -> bool:
     return len(item.terms) == 1 and item.terms[0][1] is None
 
 
-class SumsLoop(_Loop):
+class SumsLoop(TileLoop):
     """Sums, and the loop over tiles that makes them."""
 
     def __init__(self, rows: RowSums, kinds: Mapping[str, Kind], control: bool = False, ordered: bool = False) -> None:

@@ -39,14 +39,14 @@ class NumpyKernel:
         """The Total of each tile, in order."""
         with np.errstate(all="ignore"):
             prepared = self._evaluate.prepare(theta)
-            for start, rows, columns in _live_tiles(block):
+            for start, rows, columns in live_tiles(block):
                 yield self._sum(self._evaluate.rows(prepared, columns), rows, block, start)
 
     def column_tiles(self, theta: Array, block: Block) -> Iterator[Array]:
         """The columns of each tile's live rows side by side, (rows, width): what a QR factors."""
         with np.errstate(all="ignore"):
             prepared = self._evaluate.prepare(theta)
-            for _, rows, columns in _live_tiles(block):
+            for _, rows, columns in live_tiles(block):
                 values = self._evaluate.rows(prepared, columns)
                 yield self._beside(self.rows.columns, values, rows).T
 
@@ -91,7 +91,7 @@ class NumpyKernel:
         tile = cut(block, start, min(start + TILE, block.rows))
         with np.errstate(all="ignore"):
             prepared = self._evaluate.prepare(theta)
-            for _, rows, columns in _live_tiles(tile):
+            for _, rows, columns in live_tiles(tile):
                 return self._first_bad(self._evaluate.rows(prepared, columns), rows, tile, 0)
         raise AssertionError("a tile has rows")
 
@@ -109,7 +109,7 @@ class NumpyKernel:
         return block.first_row + start + at
 
 
-def _live_tiles(block: Block) -> Iterator[tuple[int, int, Mapping[str, Array]]]:
+def live_tiles(block: Block) -> Iterator[tuple[int, int, Mapping[str, Array]]]:
     """(first row within the block, live rows, their columns) of every tile that has a live row or is the only one."""
     for start in range(0, max(block.rows, 1), TILE):
         stop = min(start + TILE, block.rows)
