@@ -53,7 +53,8 @@ class Spectrum:
 def spectrum(curvature: Array, slope: Array, factor: Array | None = None, scale: Array | None = None) -> Spectrum:
     """The spectrum of a curvature scaled to a unit diagonal.
 
-    `factor`, where there is one, is R of [√W J, √W r] = Q [R q; 0 ρ]: its singular values carry twice the digits.
+    `factor`, where there is one, is R of [√W J, √W r] = Q [R q; 0 ρ]: its singular values carry twice the digits. Where
+    it is R alone, the slope has digits enough (the seminormal equations RᵀR·step = -slope; Björck 1987).
     """
     if scale is None:
         scale = unit_scale(curvature)
@@ -63,7 +64,7 @@ def spectrum(curvature: Array, slope: Array, factor: Array | None = None, scale:
     p = len(slope)
     left, singular, right = np.linalg.svd(factor[:p, :p] / scale)
     order = np.arange(p)[::-1]
-    coordinates = -(left.T @ factor[:p, p]) * singular
+    coordinates = right @ (slope / scale) if factor.shape[1] == p else -(left.T @ factor[:p, p]) * singular
     return _spectrum(scale, singular[order] ** 2, right.T[:, order], coordinates[order], (SINGULAR * p) ** 2)
 
 

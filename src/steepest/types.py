@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, StrEnum
 from functools import cached_property
 
@@ -83,7 +83,12 @@ class Evaluation:
     weight: float
     bad: int | None = None
     signal: float | None = None  # Σ w·y², where it was summed beside: of Need.NORMAL
-    factor: Array | None = None  # R of the QR of [√W J, √W r], where the Gram matrix has too few digits
+    factor: Array | None = None  # R of the QR of [√W J, √W r], where the Gram matrix has too few digits; or √W J alone
+
+    def bent_as(self, other: Evaluation) -> Evaluation:
+        """This one with the curvature of another: of a quadratic it is the same everywhere."""
+        factor = None if other.factor is None else other.factor[: len(self.slope), : len(self.slope)]
+        return replace(self, curvature=other.curvature, gauss=other.gauss, signal=other.signal, factor=factor)
 
     @cached_property
     def finite(self) -> bool:

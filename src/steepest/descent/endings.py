@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..kernels.quadratic import Quadratic
 from ..methods.first_order import FirstOrder
 from ..methods.stopping import Limits, Reached
 from ..methods.trust_region import TrustRegion
@@ -65,7 +66,8 @@ def _corrected(course: Course, evaluation: Evaluation) -> Ending | None:
     corrected = course.inside(course.theta + step)
     if not np.all(np.abs(corrected - course.theta) <= SMALL * np.abs(corrected)):
         return None
-    course.theta = corrected
+    there = Quadratic(course.surface.objective, course.theta, evaluation).at(corrected, course.curved)
+    course.theta, course.evaluation = corrected, there
     return ending
 
 
@@ -124,7 +126,7 @@ def stalled(course: Course, why: str) -> Ending:
     back = _zeroed(course)
     if ending is None and back is not None:
         here = course.theta, course.evaluation, course.verdict
-        course.theta, course.evaluation = back, course.surface.at(back, course.plan.method.need)
+        course.theta, course.evaluation = back, course.look(back, course.plan.method.need)
         ending = tested(course, course.evaluation)
         if ending is None:
             course.theta, course.evaluation, course.verdict = here

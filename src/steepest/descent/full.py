@@ -50,8 +50,8 @@ def plain(
     ended: Callable[[Course, Limits, Evaluation, int], Ending | None],
 ) -> Iterator[Step]:
     """Every step on all rows; `ended` says whether an accepted point is the last."""
-    surface, method = course.surface, course.plan.method
-    at = surface.at if course.collected is None else course.collected.at
+    method = course.plan.method
+    at = course.look if course.collected is None else course.collected.at
     theta, trials, state = course.theta, 0, method.init(course.theta)
     while True:
         done = course.number + (1 if trials else 0)  # updates, if this point is accepted
@@ -61,8 +61,8 @@ def plain(
             course.arrive(theta, evaluation)
             here = course.step(evaluation)
             ending = ended(course, limits, evaluation, trials)
-            if ending is not None and ending[0] is Status.CONVERGED:
-                here = course.step(evaluation)  # it may have been corrected
+            if ending is not None and ending[0] is Status.CONVERGED and course.evaluation is not None:
+                here = course.step(course.evaluation)  # it may have been corrected
         else:
             over = limits.reached(-1, trials)
             ending = endings.limit(course, over) if over else None

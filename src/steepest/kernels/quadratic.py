@@ -24,4 +24,4 @@ class Quadratic:
         if self.objective.squares:
             total = max(total, penalty)  # squares that rounding has made negative
         used = Total(here.rows, here.weight, None, np.zeros(0))
-        return self.objective.reduced(total, total - penalty, here.slope + bend, here.curvature, here.gauss, used)
+        return self.objective.reduced(total, total - penalty, here.slope + bend, None, None, used).bent_as(here)

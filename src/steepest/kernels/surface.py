@@ -19,7 +19,7 @@ from ..formula.printing import to_text
 from ..formula.program import LEAVES, UpdateRule
 from ..types import Array, Evaluation, Need, Total
 from . import SHARED
-from .kernel import Kernel, described, kernel_for
+from .kernel import Kernel, Sums, described, kernel_for, twofold_kernel_for
 
 if TYPE_CHECKING:
     from .quadratic import Quadratic
@@ -43,6 +43,7 @@ class Surface:
         self.rows = 0
         self.weight = 0.0
         self._kernels: dict[Need, Kernel] = {}
+        self._twofold: Sums | None = None
         self._block: Block | None = None
 
     # passes ------------------------------------------------------------------------------------------------
@@ -54,6 +55,19 @@ class Surface:
         if evaluation.signal is not None:
             self.__dict__["signal"] = evaluation.signal  # the same at every theta
         return self._with_factor(evaluation, theta) if need in (Need.NORMAL, Need.HESSIAN) else evaluation
+
+    def fresh(self, theta: Array, known: Evaluation) -> Evaluation:
+        """One pass for T and its slope in twice the precision, of a quadratic of residuals.
+
+        `known`: an evaluation of Need.NORMAL anywhere, for the curvature. Where a term overflows on the way, as plain
+        sums may survive, these are made.
+        """
+        if self._twofold is None:
+            self._twofold = twofold_kernel_for(self.objective.rows(Need.GRADIENT), self.reader.rows)
+        parts = self._total(self._twofold, theta).values.reshape(2, -1)
+        total = Total(known.rows, known.weight, None, parts[0] + parts[1])
+        evaluation = self.objective.evaluate(Need.GRADIENT, total, theta)
+        return evaluation.bent_as(known) if evaluation.finite else self.at(theta, Need.NORMAL)
 
     def stepper(self, rule: UpdateRule, theta: Array, steps: float) -> Stepper | None:
         """What runs so many steps on mini-batches as machine code; None where that is not worth it, or impossible."""
@@ -98,11 +112,11 @@ class Surface:
             Need.GRADIENT, scaled, theta, penalty_share=share if objective.reduce == "sum" else 1.0
         )
 
-    def _total(self, kernel: Kernel, theta: Array) -> Total:
+    def _total(self, kernel: Sums, theta: Array) -> Total:
         """One pass: the sums of a kernel over all rows, tile after tile."""
         return self._summed(kernel, theta, self._blocks(kernel.at_once))
 
-    def _summed(self, kernel: Kernel, theta: Array, blocks: Iterator[Block]) -> Total:
+    def _summed(self, kernel: Sums, theta: Array, blocks: Iterator[Block]) -> Total:
         """The sums over consecutive blocks; whoever watches hears of each when it is summed."""
         total: Total | None = None
         for block in blocks:

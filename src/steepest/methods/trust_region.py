@@ -25,7 +25,8 @@ def restrict(factor: Array | None, free: Mask) -> Array | None:
     """The factor of some of the columns."""
     if factor is None or every(free):
         return factor
-    kept = np.linalg.qr(factor[:, np.append(free, True)], mode="r")
+    columns = np.append(free, [True] * (factor.shape[1] - len(free)))  # the residual's, where it has one, stays
+    kept = np.linalg.qr(factor[:, columns], mode="r")
     return np.asarray(kept)
 
 
@@ -70,7 +71,8 @@ class TrustRegion:
         with np.errstate(all="ignore"):
             if here is None:
                 scale = unit_scale(evaluation.curvature)
-                exact = self.quadratic and (self.need is Need.NORMAL or np.linalg.eigvalsh(evaluation.curvature)[0] > 0)
+                # its signs in the scaled one: units apart, rounding would make it indefinite
+                exact = self.quadratic and (self.need is Need.NORMAL or evaluation.spectrum.values[0] > 0)
                 radius = np.inf if exact else FIRST_RADIUS * (length(scale * theta) or 1.0)
                 return self._propose(Memory(theta, evaluation, radius, 0.0, scale, abs(evaluation.total)), True)
             moved = length(here.scale * (theta - here.theta))
