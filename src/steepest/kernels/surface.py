@@ -17,6 +17,7 @@ from ..formula.evaluate import Evaluator
 from ..formula.objective import Objective, RowSums
 from ..formula.printing import to_text
 from ..formula.program import LEAVES, UpdateRule
+from ..scaling import Scaling
 from ..types import Array, Evaluation, Need, Total
 from . import SHARED
 from .kernel import Kernel, described, kernel_for
@@ -55,7 +56,7 @@ class Surface:
             self.__dict__["signal"] = evaluation.signal  # the same at every theta
         return self._with_factor(evaluation, theta) if need in (Need.NORMAL, Need.HESSIAN) else evaluation
 
-    def stepper(self, rule: UpdateRule, theta: Array, steps: float) -> Stepper | None:
+    def stepper(self, rule: UpdateRule, theta: Array, steps: float, scaling: Scaling | None) -> Stepper | None:
         """What runs so many steps on mini-batches as machine code; None where that is not worth it, or impossible."""
         if steps < WORTH_STEPS:
             return None
@@ -63,9 +64,11 @@ class Surface:
 
         if not possible(rule, self.objective):
             return None
-        return Stepper(self.objective, rule, theta, self.rows, self.weight, whole=False)
+        return Stepper(self.objective, rule, theta, self.rows, self.weight, whole=False, scaling=scaling)
 
-    def full_stepper(self, rule: UpdateRule, theta: Array, steps: float, collected: Quadratic | None) -> Stepper | None:
+    def full_stepper(
+        self, rule: UpdateRule, theta: Array, steps: float, collected: Quadratic | None, scaling: Scaling | None
+    ) -> Stepper | None:
         """The same for steps on all rows: few, in memory and in one block; or none at all, of a collected quadratic."""
         rows = self.objective.rows(Need.GRADIENT)
         light = self.rows * len(rows.graph.reachable(rows.outputs)) < SHARED
@@ -78,7 +81,8 @@ class Surface:
             collected is None and (block is None or block.rows < self.reader.rows)
         ):
             return None
-        stepper = Stepper(self.objective, rule, theta, self.rows, self.weight, whole=True, collected=collected)
+        stepper = Stepper(self.objective, rule, theta, self.rows, self.weight, whole=True, collected=collected,
+                          scaling=scaling)  # fmt: skip
         if collected is None and block is not None:
             stepper.take(block)
         return stepper
@@ -183,11 +187,12 @@ class Surface:
     def _sum_of(self, rows: RowSums, theta: Array) -> float:
         return float(self._total(kernel_for(rows, self.reader.rows), theta).values[0])
 
-    def largest_row_curvature(self, theta: Array) -> float:
-        """max over rows of w·‖∂prediction‖²: the curvature of the steepest row of a residual loss."""
+    def largest_row_curvature(self, theta: Array, scaling: Scaling | None = None) -> float:
+        """max over rows of w·‖∂prediction‖²: the curvature of the steepest row of a residual loss; in its units."""
         largest = 0.0
         for tile in self._column_tiles(theta):
-            largest = max(largest, float(np.max(np.einsum("ij,ij->i", tile[:, :-1], tile[:, :-1]), initial=0.0)))
+            rows = tile[:, :-1] if scaling is None else scaling.columns(tile[:, :-1])
+            largest = max(largest, float(np.max(np.einsum("ij,ij->i", rows, rows), initial=0.0)))
         return largest
 
     # diagnosis ---------------------------------------------------------------------------------------------
