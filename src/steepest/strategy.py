@@ -203,7 +203,8 @@ def settle_rate(
         if rate > limit:
             warning = (
                 f"the rate {rate:g} is above {limit:.4g}, beyond which {method.name} diverges on this quadratic loss: "
-                f"its curvature is {guarantee.largest:.4g} (reduce={objective.reduce!r}{kind}); {guarantee.safe:.4g} is safe"
+                f"its curvature is {guarantee.largest:.4g} (reduce={objective.reduce!r}{kind}); "
+                f"{guarantee.safe:.4g} is safe"
             )
     return replace(made, rate=rate, warning=warning)
 
@@ -240,9 +241,13 @@ def _batch_rate(
     return replace(made, method=method.with_rate(rate), why=why, rate=rate, open_rate=False)
 
 
-def standardised(objective: Objective, evaluation: Evaluation) -> Scaling:
-    """The standardised parameters at a point, from the curvature there: JᵀWJ + ∂²penalty of a residual loss."""
+def standardised(objective: Objective, evaluation: Evaluation, slopes: Array | None = None) -> Scaling:
+    """The standardised parameters at a point, from the curvature there.
+
+    JᵀWJ + ∂²penalty of a residual loss, as for any other with `slopes` JᵀWJ; without either the exact Hessian.
+    """
     curvature = evaluation.curvature if evaluation.gauss is None else evaluation.gauss
+    curvature = curvature if slopes is None else slopes
     assert curvature is not None
     free = np.isinf(objective.lower) & np.isinf(objective.upper)
     return Scaling.of(curvature, evaluation.weight, objective.intercept, free, evaluation.factor)

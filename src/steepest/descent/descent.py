@@ -75,7 +75,7 @@ class Descent(Course):
         method, objective = self.plan.method, self.surface.objective
         if isinstance(method, TrustRegion):
             return method.need
-        if self.plan.scale:
+        if self.plan.scale and (objective.squares or objective.prediction is None):
             return self.curved
         proves = isinstance(method, FirstOrder) and self.plan.batch is None
         if proves and objective.quadratic and objective.reduce != "rmse" and not objective.large:
@@ -102,10 +102,17 @@ class Descent(Course):
         self.plan = settle_rate(self.plan, objective, proved, steepest_row, surface.weight, surface.rows)
 
     def _standardise(self, evaluation: Evaluation) -> None:
-        """Fix the standardised parameters by the curvature at the start; name those that it says nothing of."""
-        assert evaluation.curvature is not None
-        self.plan = replace(self.plan, scaling=standardised(self.surface.objective, evaluation))
-        names = self.surface.objective.layout.flat
-        lost = [name for name, h in zip(names, evaluation.curvature.diagonal(), strict=True) if h == 0]
+        """Fix the standardised parameters at the start; name those by which nothing changes there."""
+        objective, surface = self.surface.objective, self.surface
+        slopes = None
+        if evaluation.curvature is None:
+            slopes = surface.slopes(self.theta)
+            if objective.penalty is not None:
+                slopes = slopes + objective.penalty.at(self.theta)[2]
+        self.plan = replace(self.plan, scaling=standardised(objective, evaluation, slopes))
+        curvature = evaluation.curvature if slopes is None else slopes
+        assert curvature is not None
+        sizes = zip(objective.layout.flat, np.abs(curvature.diagonal()), strict=True)
+        lost = [name for name, size in sizes if not 0 < size < np.inf]
         if lost:
-            self.warn(f"the loss has no curvature by {listed(lost)} at the start: there the scale stays as it is")
+            self.warn(f"at the start nothing depends on {listed(lost)}: scale leaves its unit as it is")

@@ -132,7 +132,9 @@ def stalled(course: Course, why: str) -> Ending:
         if ending is None:
             course.theta, course.evaluation, course.verdict = here
     course.default_limit = ending is None
-    return ending or (Status.STOPPED, f"stopped: {why}; {course.verdict.sentence}")
+    if ending is not None:
+        return ending
+    return Status.STOPPED, f"stopped: {why}; {course.verdict.sentence}{_condition(course, course.verdict.evaluation)}"
 
 
 def _zeroed(course: Course) -> Array | None:

@@ -217,6 +217,14 @@ class Objective:
         with self.graph.growing:
             return self._sum_of_squares(self.graph.apply("-", self.left, self.prediction))
 
+    @cached_property
+    def slope_rows(self) -> RowSums:
+        """JᵀWJ of the prediction, whatever the loss."""
+        with self.graph.growing:
+            root = None if self.weight is None else self.graph.apply("sqrt", self.weight)
+            columns = tuple(self._items(root, self.model_partials))
+            return RowSums(self.graph, self.layout, self.columns, (), columns, weight=self.weight)
+
     def _sum_of_squares(self, node: int) -> RowSums:
         square = self.graph.apply("**", node, self.graph.number(2))
         if self.weight is not None:

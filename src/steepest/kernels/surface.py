@@ -184,6 +184,11 @@ class Surface:
         """Σ w·r² at theta, whatever the loss."""
         return self._sum_of(self.objective.residual_rows, theta)
 
+    def slopes(self, theta: Array) -> Array:
+        """JᵀWJ of the prediction at theta, whatever the loss."""
+        rows = self.objective.slope_rows
+        return rows.split(self._total(kernel_for(rows, self.reader.rows), theta).values)[0]
+
     def _sum_of(self, rows: RowSums, theta: Array) -> float:
         return float(self._total(kernel_for(rows, self.reader.rows), theta).values[0])
 
