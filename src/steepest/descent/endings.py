@@ -185,7 +185,7 @@ def _condition(course: Course, evaluation: Evaluation | None) -> str:
     known, pace = None, ""
     if guarantee is not None and guarantee.smallest > 0 and rate is not None and rate <= guarantee.limit:
         known = guarantee.condition
-        pace = f": each further digit takes some {guarantee.steps(rate, 0.1):,.0f} steps at this rate"
+        pace = f": each further digit takes some {max(1.0, guarantee.steps(rate, 0.1)):,.0f} steps at this rate"
     gain = None if plan.scale or evaluation is None else conditions(course.surface.objective, evaluation)
     if gain is None:
         return "" if known is None else f"; condition {known:.4g}{', standardised' * plan.scale}{pace}"
