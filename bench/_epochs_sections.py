@@ -15,6 +15,7 @@ import numpy as np
 from _c import NoCompiler
 from _epochs_c import bare_read, epoch_in_c
 from _epochs_data import BATCH, FORMULAS, RATES, hold_to_one_core, logistic, loss, minimiser, regression
+from _epochs_scale import scale
 from _timing import in_turn, seconds
 
 from nist import NIST, digits
@@ -272,5 +273,5 @@ def theirs(model: str, X: np.ndarray, y: np.ndarray) -> dict[str, Any]:
 
 
 SECTIONS: dict[str, Callable[[int, int], Any]] = {
-    function.__name__: function for function in (batches, single, text, steps, nist_linear, reach)
+    function.__name__: function for function in (batches, single, text, steps, nist_linear, reach, scale)
 }

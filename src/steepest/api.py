@@ -45,6 +45,7 @@ def fit(
     method: str = "auto",
     batch: int | None = None,
     rate: float | str | None = None,
+    scale: str | None = None,
     reduce: str = "mean",
     stop: Stop | None = None,
     errors: str = "auto",
@@ -70,6 +71,10 @@ def fit(
     the sum. where: a condition of columns that chooses rows.
     method: auto, gauss-newton, newton, gd, sgd, momentum, nesterov, adagrad, rmsprop, adam, or an update rule as text.
     batch: rows a step (None = all). rate: a number, None (from the curvature), or a formula of `step` and `epoch`.
+    scale: "auto" lets a first-order method step in standardised parameters phi, theta = A phi, undone in the answer: A
+    is fixed by H at the start (each unit 1/√(H_jj/n); beside an intercept the others are centred against it, which for
+    a linear model is regression on columns of mean 0 and mean square 1). The rule sees phi for theta and Aᵀg for g, and
+    the rate multiplies that; loss, gradient norm, trace, stops, verdict and errors stay in your units.
     reduce: "mean" or "sum" of the row losses: what the rate multiplies. stop: `Stop(...)`.
     errors: "auto", or "hessian": by the exact Hessian, whatever the loss. seed, shuffle: the order of mini-batches.
     trace=True keeps the path.
@@ -81,7 +86,7 @@ def fit(
     """
     refuse(memory=memory, engine=engine, checkpoint=checkpoint, counts=counts, prior=prior, restarts=restarts)
     check_errors(errors)
-    how = How(start, method, rate, stop, seed, callbacks, batch, shuffle)
+    how = How(start, method, rate, stop, seed, callbacks, batch, shuffle, scale)
     run = Run.of(
         formula, data, how, loss, reduce, bounds=bounds, fixed=fixed, parameters=parameters, weights=weights,
         sigma=sigma, penalty=penalty, where=where,
@@ -107,6 +112,7 @@ def descend(
     method: str = "auto",
     batch: int | None = None,
     rate: float | str | None = None,
+    scale: str | None = None,
     reduce: str = "mean",
     stop: Stop | None = None,
     errors: str = "auto",
@@ -128,7 +134,7 @@ def descend(
     refuse(memory=memory, engine=engine, checkpoint=checkpoint, counts=counts, prior=prior, restarts=restarts)
     if trace or errors != "auto":
         raise FitError("descend hands out the steps themselves: leave trace and errors out, or use fit")
-    how = How(start, method, rate, stop, seed, callbacks, batch, shuffle)
+    how = How(start, method, rate, stop, seed, callbacks, batch, shuffle, scale)
     if data is None:
         need_data(loss=loss != "squares", reduce=reduce != "mean", parameters=parameters, weights=weights, sigma=sigma,
                    penalty=penalty, where=where)  # fmt: skip
@@ -146,6 +152,7 @@ def minimize(
     *,
     method: str = "auto",
     rate: float | str | None = None,
+    scale: str | None = None,
     bounds: Mapping[str, Any] | None = None,
     fixed: Mapping[str, Any] | None = None,
     stop: Stop | None = None,
@@ -161,7 +168,9 @@ def minimize(
     function at the point. Raises FormulaError or FitError for input that cannot be used.
     """
     refuse(restarts=restarts)
-    run = Run.of_function(objective, How(start, method, rate, stop, seed, callbacks), bounds=bounds, fixed=fixed)
+    run = Run.of_function(
+        objective, How(start, method, rate, stop, seed, callbacks, scale=scale), bounds=bounds, fixed=fixed
+    )
     return run.finish(trace, progress, "auto")
 
 
@@ -171,6 +180,7 @@ def maximize(
     *,
     method: str = "auto",
     rate: float | str | None = None,
+    scale: str | None = None,
     bounds: Mapping[str, Any] | None = None,
     fixed: Mapping[str, Any] | None = None,
     stop: Stop | None = None,
@@ -182,7 +192,7 @@ def maximize(
 ) -> Fit:
     """The same as `minimize`, uphill: gradient ascent. `Fit.loss` is the function, not its negative."""
     refuse(restarts=restarts)
-    how = How(start, method, rate, stop, seed, callbacks)
+    how = How(start, method, rate, stop, seed, callbacks, scale=scale)
     run = Run.of_function(objective, how, bounds=bounds, fixed=fixed, maximise=True)
     return run.finish(trace, progress, "auto")
 

@@ -323,7 +323,8 @@ def compared(
 
     def ready(method: str, batch: int | None, order: int, start: Any) -> Run:
         rate = None if _second_order(method) else chosen["rate"]
-        how = How(start, method, rate, Stop(passes=ENDLESS), seed + order, (), batch, chosen["shuffle"])
+        scale = None if _second_order(method) else chosen["scale"]
+        how = How(start, method, rate, Stop(passes=ENDLESS), seed + order, (), batch, chosen["shuffle"], scale)
         return Run.of(formula, source, how, **what)
 
     probe = ready("auto", None, 0, chosen["start"])

@@ -48,6 +48,7 @@ class How:
     callbacks: Any
     batch: int | None = None
     shuffle: bool = True
+    scale: str | None = None
 
 
 @dataclass
@@ -98,7 +99,7 @@ class Run:
         if not isinstance(how.callbacks, Sequence) or not all(map(callable, how.callbacks)):
             raise FitError("callbacks is a list of functions of a Step")
         theta, missing = objective.start(how.start)
-        made = plan(objective, how.method, how.batch, how.rate)
+        made = plan(objective, how.method, how.batch, how.rate, how.scale)
         if made.batch is not None and source is None:
             raise FitError("a function has no rows to take batches of; use gd")
         surface = surface_over(objective, source)

@@ -65,6 +65,7 @@ class FormulaRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         method: str = "auto",
         batch: int | None = None,
         rate: float | str | None = None,
+        scale: str | None = None,
         reduce: str = "mean",
         stop: Stop | None = None,
         seed: int = 0,
@@ -79,6 +80,7 @@ class FormulaRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self.method = method
         self.batch = batch
         self.rate = rate
+        self.scale = scale
         self.reduce = reduce
         self.stop = stop
         self.seed = seed

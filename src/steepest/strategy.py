@@ -12,10 +12,15 @@ from .formula.objective import MAX_HESSIAN, Objective
 from .kernels.surface import Surface
 from .methods.first_order import RULES, Backtracking, FirstOrder, first_order
 from .methods.method import Method
+from .methods.scaled import Scaled
 from .methods.trust_region import TrustRegion
+from .scaling import Scaling
+from .spectrum import SINGULAR, unit_scale
 from .types import Array, Evaluation, Need, is_whole
 
 SECOND_ORDER = ("gauss-newton", "newton")
+AUTO = 'scale="auto"'  # as in Python; the command line writes it its own way
+GAIN = 10.0  # times as well conditioned, or standardising is not worth a word
 
 
 @dataclass(frozen=True)
@@ -24,21 +29,25 @@ class Guarantee:
 
     `largest` L and `smallest` μ eigenvalue; the iteration θ - rate·g contracts the error along an eigenvector of
     eigenvalue λ by |1 - rate·λ| (Nocedal and Wright, Numerical Optimization, 2nd ed., ch. 3): it converges for
-    rate < 2/L, never slower than at 1/L on any part, and needs steps in proportion to the condition L/μ.
+    rate < 2/L, never slower than at 1/L on any part, and needs steps in proportion to the condition L/μ. With
+    `scaling` all of it is said of the standardised parameters, in which the rule runs.
     """
 
     largest: float
     smallest: float
     values: Array
     vectors: Array
+    scaling: Scaling | None = None
 
     @staticmethod
-    def of(curvature: Array, factor: float = 1.0) -> Guarantee:
+    def of(curvature: Array, factor: float = 1.0, scaling: Scaling | None = None) -> Guarantee:
         """From the Hessian of T and the factor of the reduction (1, or 1/n)."""
-        values, vectors = np.linalg.eigh(curvature * factor)
+        curvature = (curvature if scaling is None else scaling.curvature(curvature)) * factor
+        values, vectors = np.linalg.eigh(curvature)
         tiny = len(values) * np.finfo(float).eps * max(abs(float(values[-1])), 1e-300)
-        lowest = float(values[0])
-        return Guarantee(float(values[-1]), 0.0 if abs(lowest) <= tiny else lowest, values, vectors)
+        if abs(values[0]) <= tiny:
+            values[0] = _weakest(curvature)
+        return Guarantee(float(values[-1]), float(values[0]), values, vectors, scaling)
 
     @property
     def convex(self) -> bool:
@@ -69,7 +78,20 @@ class Guarantee:
 
     def error(self, rate: float, steps: int, distance: Array) -> Array:
         """Exactly what is left of the start's distance to the minimum after some steps of gradient descent."""
-        return np.asarray(self.vectors @ ((1.0 - rate * self.values) ** steps * (self.vectors.T @ distance)))
+        scaling = self.scaling
+        along = self.vectors.T @ (distance if scaling is None else scaling.inward(distance))
+        left = np.asarray(self.vectors @ ((1.0 - rate * self.values) ** steps * along))
+        return left if scaling is None else scaling.outward(left)
+
+
+def _weakest(curvature: Array) -> float:
+    """The smallest eigenvalue where units far apart drown it in the rounding of the largest; 0 where it is 0."""
+    unit = unit_scale(curvature)
+    values, vectors = np.linalg.eigh(curvature / unit / unit[:, None])
+    if not values[0] > SINGULAR * len(values) * values[-1]:
+        return 0.0
+    root = vectors / np.sqrt(values) / unit[:, None]
+    return 1.0 / float(np.linalg.norm(root, 2)) ** 2  # H⁻¹ = root·rootᵀ
 
 
 @dataclass(frozen=True)
@@ -77,6 +99,7 @@ class Plan:
     """What will run: the method, rows of a batch (None = all), why, and what is called out before the first step.
 
     `rate` is that of a first-order method where it is one number; while `open_rate`, it is to come from the curvature.
+    `scale`: the rule is to run in standardised parameters; `scaling` are these, once the curvature is known.
     """
 
     method: Method
@@ -85,9 +108,18 @@ class Plan:
     open_rate: bool = False
     warning: str = ""
     rate: float | None = None
+    scale: bool = False
+    scaling: Scaling | None = None
+
+    @property
+    def stepping(self) -> Method:
+        """What makes steps of theta: the method, in standardised parameters where these are known."""
+        return self.method if self.scaling is None else Scaled(self.method, self.scaling)
 
 
-def plan(objective: Objective, method: str, batch: int | None, rate: float | str | None) -> Plan:
+def plan(
+    objective: Objective, method: str, batch: int | None, rate: float | str | None, scale: str | None = None
+) -> Plan:
     """Choose the method. Raises FitError for options that do not go together."""
     if not isinstance(method, str):
         raise FitError(f"method is a name or the text of an update rule, not {type(method).__name__}")
@@ -96,7 +128,11 @@ def plan(objective: Objective, method: str, batch: int | None, rate: float | str
         raise FitError(f"batch is {batch!r}; give a whole number of rows, or None for all rows")
     if name == "lbfgs":
         raise FitError("the method lbfgs is not built yet; use auto, newton or gd")
+    if scale not in (None, "auto"):
+        raise FitError(f"scale is {scale!r}; it is 'auto', for standardised parameters, or None")
     if name in ("auto", *SECOND_ORDER):
+        if scale is not None:
+            raise FitError(f"method {name} is free of units already: leave scale out, or use gd or adam")
         if batch is not None:
             raise FitError(f"method {name} reads all rows at every step; for batch={batch} use sgd, momentum or adam")
         if rate is not None:
@@ -108,8 +144,14 @@ def plan(objective: Objective, method: str, batch: int | None, rate: float | str
         raise FitError(f"{name} is not a method; known are {known}, or an update rule such as 'theta = theta - rate*g'")
     if first.name == "sgd" and batch is None:
         batch = 1
+    if scale is not None and objective.large:
+        raise FitError(
+            f"to standardise {objective.layout.size:,} parameters is to form a matrix of their square; above "
+            f"{MAX_HESSIAN:,} leave scale out and standardise the columns, or use adam"
+        )
     rows = "all rows" if batch is None else f"{batch} row{'s' * (batch > 1)} a step"
-    return Plan(first, batch, f"{first.name} on {rows}, as asked", rate is None and first.rule.rate is None)
+    why = f"{first.name} on {rows}, {'standardised, ' * (scale is not None)}as asked"
+    return Plan(first, batch, why, rate is None and first.rule.rate is None, scale=scale is not None)
 
 
 def _second_order(objective: Objective, name: str) -> Plan:
@@ -155,13 +197,14 @@ def settle_rate(
         return _batch_rate(made, method, made.batch, objective, row_curvature, weight, rows)
     if method.schedule.text:
         return made
-    rate, warning = method.schedule.rate, ""
+    rate, warning, kind = method.schedule.rate, "", ", standardised" * made.scale
     if made.batch is None and guarantee is not None and method.rate_limit is not None:
         limit = method.rate_limit / guarantee.largest if guarantee.largest > 0 else math.inf
         if rate > limit:
             warning = (
                 f"the rate {rate:g} is above {limit:.4g}, beyond which {method.name} diverges on this quadratic loss: "
-                f"its curvature is {guarantee.largest:.4g} (reduce={objective.reduce!r}); {guarantee.safe:.4g} is safe"
+                f"its curvature is {guarantee.largest:.4g} (reduce={objective.reduce!r}{kind}); "
+                f"{guarantee.safe:.4g} is safe"
             )
     return replace(made, rate=rate, warning=warning)
 
@@ -198,6 +241,28 @@ def _batch_rate(
     return replace(made, method=method.with_rate(rate), why=why, rate=rate, open_rate=False)
 
 
+def standardised(objective: Objective, evaluation: Evaluation, slopes: Array | None = None) -> Scaling:
+    """The standardised parameters at a point, from the curvature there.
+
+    JᵀWJ + ∂²penalty of a residual loss, as for any other with `slopes` JᵀWJ; without either the exact Hessian.
+    """
+    curvature = evaluation.curvature if evaluation.gauss is None else evaluation.gauss
+    curvature = curvature if slopes is None else slopes
+    assert curvature is not None
+    free = np.isinf(objective.lower) & np.isinf(objective.upper)
+    return Scaling.of(curvature, evaluation.weight, objective.intercept, free, evaluation.factor)
+
+
+def conditions(objective: Objective, evaluation: Evaluation) -> tuple[float, float] | None:
+    """The condition of the curvature at a point as it is and standardised, where that is a gain worth a word."""
+    curvature = evaluation.curvature if evaluation.gauss is None else evaluation.gauss
+    if curvature is None or not evaluation.finite:
+        return None
+    raw = Guarantee.of(curvature).condition
+    after = Guarantee.of(curvature, 1.0, standardised(objective, evaluation)).condition
+    return (raw, after) if math.isfinite(raw) and after * GAIN < raw else None
+
+
 def guaranteed(objective: Objective, surface: Surface) -> tuple[dict[str, Guarantee], tuple[str, ...]]:
     """Sum and mean with their safe rates side by side, and what holds for the root of the mean square, in sentences."""
     if not objective.layout.size:
@@ -214,7 +279,9 @@ def guaranteed(objective: Objective, surface: Surface) -> tuple[dict[str, Guaran
     if not one.convex:
         return both, ("a quadratic that is not convex: gradient descent runs away from its saddle",)
     kind = "strictly convex, one minimum" if one.smallest > 0 else "convex and flat along a direction, many minima"
-    lines = [f"{kind}; condition L/μ = {one.condition:.6g}"]
+    gain = conditions(objective, evaluation)
+    standard = "" if gain is None else f"; standardised {gain[1]:.4g}: {AUTO}"
+    lines = [f"{kind}; condition L/μ = {one.condition:.6g}{standard}"]
     lines += [f'reduce="{name}": {_rate_words(g)}' for name, g in both.items()]
     if objective.squares:
         lines.append(f'loss="rmse": {_root_words(surface, theta, evaluation, n, one.largest)}')

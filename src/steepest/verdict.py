@@ -43,6 +43,7 @@ class Verdict:
     near: bool = False  # the gap test holds
     largest: float = 0.0  # eigenvalue of the curvature of T, where the loss is its root
     step: Array | None = None  # the Newton step of all parameters, zero where a bound holds one
+    evaluation: Evaluation | None = None  # with the curvature that was judged
 
 
 def judge(surface: Surface, theta: Array, start: Array, evaluation: Evaluation | None = None) -> Verdict:
@@ -289,7 +290,8 @@ class _Judge:
         inverse = exact = None
         if exact_root is not None:
             inverse, exact = self._inverse(self.root), self._inverse(exact_root)
-        return Verdict(status, sentence, self.certificate, inverse, exact, not self.free.all(), near, largest, step)
+        return Verdict(status, sentence, self.certificate, inverse, exact, not self.free.all(), near, largest, step,
+                       self.evaluation)  # fmt: skip
 
     def _inverse(self, root: Array) -> Array:
         inverse = np.zeros((len(self.theta), len(self.theta)))

@@ -354,6 +354,49 @@ def test_descend_hands_out_every_step_once_and_the_last_with_the_status(monkeypa
     assert all(not s.theta.flags.writeable for s in steps)
 
 
+# standardised parameters --------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("batch", [None, 1, 7], ids=["full", "single", "batch"])
+@pytest.mark.parametrize("method", [m for m in RULES if m != "sgd"], ids=[*list(RULES)[:1], *list(RULES)[2:6], "own",
+                                                                          "lossy", "adam"])  # fmt: skip
+def test_every_rule_makes_the_same_steps_in_standardised_parameters(monkeypatch, ran, method, batch):
+    for formula in (CURVE, "y = a*tanh(b*x) + c*z + 3*d"):
+        agree(monkeypatch, ran, formula, holed(), start=START, method=method, rate=RULES[method] * 0.05, batch=batch,
+              scale="auto", weights="w", stop=Stop(steps=150))  # fmt: skip
+
+
+@pytest.mark.parametrize("batch", [None, 8])
+@pytest.mark.parametrize("columns", [3, 10, 20])
+def test_a_matrix_beside_an_intercept_is_standardised_alike(monkeypatch, ran, columns, batch):
+    random = np.random.default_rng(columns)
+    matrix = (3.0 + random.normal(size=(ROWS, columns))) * np.geomspace(1e-3, 1e3, columns)
+    data = {"X": matrix, "y": matrix @ np.geomspace(1e3, 1e-3, columns) + random.normal(size=ROWS)}
+    for formula in ("y = c + X @ B", "y = c + X @ B + 0*tanh(X @ B)"):
+        agree(monkeypatch, ran, formula, data, start={"B": 0.0, "c": 0.0}, method="momentum", rate=0.01, batch=batch,
+              scale="auto", stop=Stop(steps=60))  # fmt: skip
+
+
+@pytest.mark.parametrize("batch", [None, 16])
+@pytest.mark.parametrize("bounds", [{"a": (0.0, 0.8)}, {"d": (None, 0.1)}, {"a": (0.0, 0.8), "c": (0.1, None)}],
+                         ids=str)  # fmt: skip
+def test_bounds_hold_exactly_in_standardised_parameters(monkeypatch, ran, bounds, batch):
+    found, _ = agree(monkeypatch, ran, "y = a*tanh(b*x) + c*z + d", DATA, start={**START, "d": 0.0}, method="momentum",
+                     rate=0.05, batch=batch, bounds=bounds, scale="auto", penalty="0.5*a**2 - 3*d", reduce="mean",
+                     stop=Stop(steps=120))  # fmt: skip
+    for name, (low, high) in bounds.items():
+        path = found.trace.values[:, found.trace.names.index(name)]
+        assert path.min() >= (-math.inf if low is None else low)
+        assert path.max() <= (math.inf if high is None else high)
+    assert np.isin(found.trace.values, [side for sides in bounds.values() for side in sides if side is not None]).any()
+
+
+@pytest.mark.parametrize("batch", [None, 20])
+def test_a_run_that_diverges_in_standardised_parameters_is_called_out_at_the_same_step(monkeypatch, ran, batch):
+    for rate in (5.0, 1e200, 1e308):
+        found, _ = agree(monkeypatch, ran, "y = a*exp(b*x) + c", DATA, method="gd", rate=rate, batch=batch,
+                         scale="auto", start={"b": 0.5}, stop=Stop(steps=300))  # fmt: skip
+        assert found.status == "diverged"
+
+
 # collected quadratics ------------------------------------------------------------------------------------------------
 def quadratic(condition=50.0, noise=0.1, rows=400, columns=4):
     """A linear model of scaled orthonormal columns."""
@@ -457,6 +500,7 @@ def test_a_quadratic_that_falls_through_zero_is_walked_on(monkeypatch, ran):
     penalty=st.sampled_from([None, "0.1*a**2 + b**4"]), reduce=st.sampled_from(["mean", "sum"]),
     bounds=st.sampled_from([None, {"a": (0.0, 1.1)}]), seed=st.integers(0, 3),
     stop=st.sampled_from([Stop(steps=23), Stop(passes=1.7), Stop(passes=6, gradient=1e-3), Stop(steps=40, loss=0.2)]),
+    scale=st.sampled_from([None, "auto"]),
 )  # fmt: skip
 def test_any_combination_makes_the_same_steps(formula, method, batch, rows, holes, bounds, **options):
     with pytest.MonkeyPatch.context() as monkeypatch:

@@ -99,6 +99,13 @@ def bounds(texts: Sequence[str]) -> dict[str, Any] | None:
     return found
 
 
+def of_the_terminal(text: str) -> str:
+    """A sentence with the options that it names as they are written here."""
+    from ..strategy import AUTO
+
+    return text.replace(AUTO, "--scale auto")
+
+
 def number_or_formula(text: str | None) -> float | str | None:
     """A number where the text is one, else the text."""
     try:

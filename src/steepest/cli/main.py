@@ -9,6 +9,7 @@ import re
 import sys
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -71,6 +72,7 @@ _how = _options(
     click.option("--method", default="auto", show_default=True,
                  help="auto gauss-newton newton gd sgd momentum nesterov adagrad rmsprop adam, or an update rule."),
     click.option("--rate", metavar="R", help="Learning rate: a number, or a formula of step and epoch."),
+    click.option("--scale", metavar="auto", help="auto: first-order steps in standardised parameters."),
     click.option("--steps", metavar="N", callback=whole_option, help="Stop after N steps."),
     click.option("--passes", type=float, metavar="N", help="Stop after N passes over the rows."),
     click.option("--gradient", type=float, metavar="EPS", help="Stop when the norm of the gradient is below EPS."),
@@ -107,8 +109,8 @@ _later_alone = _options(*(click.option(f"--{name}", hidden=True) for name in ("r
 def fit(
     formula: str, data: tuple[str, ...], start: tuple[str, ...], bounds: tuple[str, ...], fixed: tuple[str, ...],
     parameters: str | None, sigma: str | None, batch: str | None, no_shuffle: bool, loss: str, weights: str | None,
-    penalty: str | None, where: str | None, method: str, rate: str | None, reduce: str, errors: str, seed: int,
-    **rest: Any,
+    penalty: str | None, where: str | None, method: str, rate: str | None, scale: str | None, reduce: str, errors: str,
+    seed: int, **rest: Any,
 ) -> int:  # fmt: skip
     """Fit FORMULA to the table DATA: .csv, .tsv, .parquet or .arrow files (.gz too), a folder, a pattern.
 
@@ -127,8 +129,8 @@ def fit(
         loss=loss, start=arguments.starts(start), bounds=arguments.bounds(bounds), fixed=arguments.fixes(fixed),
         parameters=None if parameters is None else [name.strip().strip("`") for name in parameters.split(",")],
         weights=weights, sigma=arguments.number_or_formula(sigma), penalty=penalty, where=where, method=method,
-        batch=_batch(batch), rate=arguments.number_or_formula(rate), reduce=reduce, errors=errors, seed=seed,
-        shuffle=not no_shuffle,
+        batch=_batch(batch), rate=arguments.number_or_formula(rate), scale=scale, reduce=reduce, errors=errors,
+        seed=seed, shuffle=not no_shuffle,
     )  # fmt: skip
     from ..api import fit as run
 
@@ -144,7 +146,7 @@ def fit(
 @_later_alone
 def minimize(
     formula: str, start: tuple[str, ...], bounds: tuple[str, ...], fixed: tuple[str, ...], maximize: bool,
-    method: str, rate: str | None, seed: int, **rest: Any,
+    method: str, rate: str | None, scale: str | None, seed: int, **rest: Any,
 ) -> int:  # fmt: skip
     """Find the minimum of FORMULA, a function of the names in it.
 
@@ -157,7 +159,7 @@ def minimize(
     _check_outputs(rest)
     options: dict[str, Any] = dict(
         start=arguments.starts(start), bounds=arguments.bounds(bounds), fixed=arguments.fixes(fixed),
-        method=method, rate=arguments.number_or_formula(rate), seed=seed,
+        method=method, rate=arguments.number_or_formula(rate), scale=scale, seed=seed,
     )  # fmt: skip
     from .. import api
 
@@ -179,7 +181,7 @@ def explain(formula: str, data: tuple[str, ...], loss: str) -> None:
     path = arguments.table(data, "explain FORMULA") if data else None
     from ..api import explain as run
 
-    say(run(formula, path, loss=loss).text())
+    say(arguments.of_the_terminal(run(formula, path, loss=loss).text()))
 
 
 @main.command(cls=FormulaCommand, short_help="Batch sizes and methods side by side on DATA.")
@@ -194,6 +196,7 @@ def explain(formula: str, data: tuple[str, ...], loss: str) -> None:
 @_where_to
 @click.option("--where", metavar="COND", help="Use the rows for which this holds: 'x > 0'.")
 @click.option("--rate", metavar="R", help="Learning rate of all runs; by default what is safe for each.")
+@click.option("--scale", metavar="auto", help="auto: first-order steps in standardised parameters.")
 @click.option("--reduce", type=click.Choice(["mean", "sum"]), default="mean", help="What the rate multiplies.")
 @click.option("--seed", metavar="N", default="0", callback=whole_option, help="The first order of the rows.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
@@ -201,7 +204,7 @@ def explain(formula: str, data: tuple[str, ...], loss: str) -> None:
 def compare(
     formula: str, data: tuple[str, ...], batches: str | None, methods: str, seeds: int, starts: int | None,
     passes: float | None, loss: str, start: tuple[str, ...], bounds: tuple[str, ...], fixed: tuple[str, ...],
-    where: str | None, rate: str | None, reduce: str, seed: int, as_json: bool, plot: str | None,
+    where: str | None, rate: str | None, scale: str | None, reduce: str, seed: int, as_json: bool, plot: str | None,
 ) -> int:  # fmt: skip
     """Run batch sizes and methods on the table DATA, each from the same start and for equal passes.
 
@@ -218,7 +221,8 @@ def compare(
         formula, path, methods=[m.strip() for m in methods.split(",")],
         batches=None if batches is None else [_batch(b) for b in batches.split(",")], seeds=seeds, starts=starts,
         loss=loss, start=arguments.starts(start), bounds=arguments.bounds(bounds), fixed=arguments.fixes(fixed),
-        where=where, rate=arguments.number_or_formula(rate), reduce=reduce, seed=seed, stop=Stop(passes=passes),
+        where=where, rate=arguments.number_or_formula(rate), scale=scale, reduce=reduce, seed=seed,
+        stop=Stop(passes=passes),
     )  # fmt: skip
     if as_json:
         import json
@@ -294,6 +298,7 @@ def _answer(run: Callable[..., Fit], given: dict[str, Any], formula: str) -> int
         trace=given["plot"] is not None and not _EQUATION.search(formula),  # the picture is then the loss by step
         progress=not (quiet or as_json) and sys.stderr.isatty(),
     )
+    answer = replace(answer, message=arguments.of_the_terminal(answer.message))
     if as_json:
         import json
 

@@ -32,11 +32,13 @@ class MiniBatches:
         course, limits, size = self._course, self._limits, self._size
         surface, method, rows = course.surface, course.plan.method, course.surface.reader.rows
         if isinstance(method, FirstOrder) and size <= UNIT:
-            stepper = surface.stepper(method.program, course.theta, limits.most_steps(rows, size))
+            most = limits.most_steps(rows, size)
+            stepper = surface.stepper(method.program, course.theta, most, course.plan.scaling)
             if stepper is not None:
                 yield from self._compiled(evaluation, method, stepper)
                 return
-        state, epoch, read = method.init(course.theta), 0, 0
+        stepping = course.plan.stepping
+        state, epoch, read = stepping.init(course.theta), 0, 0
         step, last = self._before(evaluation)
         yield step
         while not last:
@@ -47,7 +49,7 @@ class MiniBatches:
                 ending: Ending | None = None
                 if batch is not None:
                     before = course.theta
-                    proposal, state = method.update(batch, state, before, course.number + 1, epoch)
+                    proposal, state = stepping.update(batch, state, before, course.number + 1, epoch)
                     if np.isfinite(proposal).all():
                         course.theta, course.number = course.inside(proposal), course.number + 1
                         step = course.step(batch)

@@ -165,7 +165,7 @@ class Course:
 
     @property
     def curved(self) -> Need:
-        """What delivers the curvature of a quadratic at the least cost."""
+        """What delivers the curvature at the least cost, of a quadratic exactly."""
         return Need.NORMAL if self.surface.objective.squares else Need.HESSIAN
 
 

@@ -7,14 +7,16 @@ of it. The loop keeps the best point seen on full passes, so that nothing is los
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
 from ..data.drift import drift
+from ..formula.objective import listed
 from ..methods.first_order import FirstOrder
 from ..methods.stopping import Limits
 from ..methods.trust_region import TrustRegion
-from ..strategy import Guarantee, settle_rate
+from ..strategy import Guarantee, settle_rate, standardised
 from ..types import Evaluation, Need, Status, Step
 from ..verdict import judge
 from . import full
@@ -73,6 +75,8 @@ class Descent(Course):
         method, objective = self.plan.method, self.surface.objective
         if isinstance(method, TrustRegion):
             return method.need
+        if self.plan.scale and (objective.squares or objective.prediction is None):
+            return self.curved
         proves = isinstance(method, FirstOrder) and self.plan.batch is None
         if proves and objective.quadratic and objective.reduce != "rmse" and not objective.large:
             return self.curved
@@ -81,14 +85,34 @@ class Descent(Course):
     def _settle(self, evaluation: Evaluation) -> None:
         """The guarantee of a quadratic, and the rate that the curvature gives."""
         objective, surface = self.surface.objective, self.surface
-        bounded = objective.quadratic and objective.reduce != "rmse"
-        if bounded and evaluation.curvature is not None:
+        if self.plan.scale:
+            self._standardise(evaluation)
+        bounded, scaling = objective.quadratic and objective.reduce != "rmse", self.plan.scaling
+        if bounded and evaluation.curvature is not None and self.plan.batch is None:
             factor = 1.0 if objective.reduce == "sum" else 1.0 / evaluation.weight
-            self.guarantee = Guarantee.of(evaluation.curvature, factor)
+            self.guarantee = Guarantee.of(evaluation.curvature, factor, scaling)
         steepest_row = None
         if bounded and objective.squares and self.plan.batch is not None and self.plan.open_rate:
-            steepest_row = surface.largest_row_curvature(self.theta)
+            steepest_row = surface.largest_row_curvature(self.theta, scaling)
             if objective.penalty is not None:
-                steepest_row += float(np.linalg.eigvalsh(objective.penalty.at(self.theta)[2])[-1]) / surface.rows
+                bend = objective.penalty.at(self.theta)[2]
+                bend = bend if scaling is None else scaling.curvature(bend)
+                steepest_row += float(np.linalg.eigvalsh(bend)[-1]) / surface.rows
         proved = self.guarantee if self.guarantee is not None and self.guarantee.convex else None
         self.plan = settle_rate(self.plan, objective, proved, steepest_row, surface.weight, surface.rows)
+
+    def _standardise(self, evaluation: Evaluation) -> None:
+        """Fix the standardised parameters at the start; name those by which nothing changes there."""
+        objective, surface = self.surface.objective, self.surface
+        slopes = None
+        if evaluation.curvature is None:
+            slopes = surface.slopes(self.theta)
+            if objective.penalty is not None:
+                slopes = slopes + objective.penalty.at(self.theta)[2]
+        self.plan = replace(self.plan, scaling=standardised(objective, evaluation, slopes))
+        curvature = evaluation.curvature if slopes is None else slopes
+        assert curvature is not None
+        sizes = zip(objective.layout.flat, np.abs(curvature.diagonal()), strict=True)
+        lost = [name for name, size in sizes if not 0 < size < np.inf]
+        if lost:
+            self.warn(f"at the start nothing depends on {listed(lost)}: scale leaves its unit as it is")

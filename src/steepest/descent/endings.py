@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from ..kernels.quadratic import Quadratic
@@ -9,6 +11,7 @@ from ..methods.first_order import FirstOrder
 from ..methods.stopping import Limits, Reached
 from ..methods.trust_region import TrustRegion
 from ..spectrum import length
+from ..strategy import AUTO, conditions
 from ..types import Array, Evaluation, Need, Status
 from ..verdict import judge, near
 from .course import Course, Ending, counted
@@ -115,7 +118,7 @@ def limit(course: Course, met: Reached, *, arrive: bool = False) -> Ending:
     batches = course.plan.batch is not None
     course.default_limit = met.rule == "default" and not batches
     kind = "stopped: gradient" if met.rule == "gradient" else "stopped"
-    after = HOVER if batches else _ahead(course)
+    after = (HOVER if batches else _too_high(course)) + _condition(course, course.verdict.evaluation)
     return Status.STOPPED, f"{kind}: {met.sentence}; {course.verdict.sentence}{after}"
 
 
@@ -131,7 +134,9 @@ def stalled(course: Course, why: str) -> Ending:
         if ending is None:
             course.theta, course.evaluation, course.verdict = here
     course.default_limit = ending is None
-    return ending or (Status.STOPPED, f"stopped: {why}; {course.verdict.sentence}")
+    if ending is not None:
+        return ending
+    return Status.STOPPED, f"stopped: {why}; {course.verdict.sentence}{_condition(course, course.verdict.evaluation)}"
 
 
 def _zeroed(course: Course) -> Array | None:
@@ -158,23 +163,38 @@ def diverged(course: Course, what: str, evaluation: Evaluation | None = None) ->
     if course.guarantee is not None and course.plan.rate is not None and course.plan.rate > course.guarantee.limit:
         most, safe = course.guarantee.limit, course.guarantee.safe
         mend = f"the rate {course.plan.rate:g} is above 2/L = {most:.4g}; {safe:.4g} is safe"
+        mend += _condition(course, course.first)
     course.return_to_best()
     return Status.DIVERGED, f"{what} after {counted(course.number)}{place}; {mend}; the best point is kept"
 
 
-def _ahead(course: Course) -> str:
-    """What the curvature says of a first-order run that has not arrived."""
-    method, rate = course.plan.method, course.plan.rate
-    if not isinstance(method, FirstOrder) or rate is None or method.name not in ("gd", "sgd"):
+def _too_high(course: Course) -> str:
+    """What the curvature says of a fixed rate where the loss is a root of squares that are nearly zero."""
+    rate, verdict, evaluation = _rate(course), course.verdict, course.evaluation
+    if rate is None or course.surface.objective.reduce != "rmse" or verdict is None or evaluation is None:
         return ""
-    objective, verdict, evaluation = course.surface.objective, course.verdict, course.evaluation
-    if objective.reduce == "rmse" and verdict is not None and verdict.largest and evaluation is not None:
-        safe = evaluation.weight * evaluation.loss / verdict.largest
-        if rate > safe:
-            return f"; the rate {rate:g} is above n·rms/λmax = {safe:.3g}: near an exact fit a fixed rate oscillates"
-    if course.guarantee is None or not course.guarantee.smallest > 0 or rate > course.guarantee.limit:
+    safe = evaluation.weight * evaluation.loss / verdict.largest if verdict.largest else math.inf
+    if rate <= safe:
         return ""
-    tenth = course.guarantee.steps(rate, 0.1)
-    return (
-        f"; condition {course.guarantee.condition:.4g}: each further digit takes some {tenth:,.0f} steps at this rate"
-    )
+    return f"; the rate {rate:g} is above n·rms/λmax = {safe:.3g}: near an exact fit a fixed rate oscillates"
+
+
+def _condition(course: Course, evaluation: Evaluation | None) -> str:
+    """Why a first-order run crawls: the condition, its pace where that is known, and what standardising would give."""
+    plan, guarantee, rate = course.plan, course.guarantee, _rate(course)
+    if isinstance(plan.method, TrustRegion):
+        return ""
+    known, pace = None, ""
+    if guarantee is not None and guarantee.smallest > 0 and rate is not None and rate <= guarantee.limit:
+        known = guarantee.condition
+        pace = f": each further digit takes some {max(1.0, guarantee.steps(rate, 0.1)):,.0f} steps at this rate"
+    gain = None if plan.scale or evaluation is None else conditions(course.surface.objective, evaluation)
+    if gain is None:
+        return "" if known is None else f"; condition {known:.4g}{', standardised' * plan.scale}{pace}"
+    return f"; condition {gain[0]:.4g}{pace}; standardised {gain[1]:.4g}: {AUTO}"
+
+
+def _rate(course: Course) -> float | None:
+    """The rate of plain gradient descent, where it is one number."""
+    method = course.plan.method
+    return course.plan.rate if isinstance(method, FirstOrder) and method.name in ("gd", "sgd") else None

@@ -36,7 +36,7 @@ def first_order(course: Course, limits: Limits, evaluation: Evaluation) -> Itera
     stepper = None
     if isinstance(method, FirstOrder):
         most = limits.most_steps(surface.reader.rows, surface.reader.rows)
-        stepper = surface.full_stepper(method.program, course.theta, most, course.collected)
+        stepper = surface.full_stepper(method.program, course.theta, most, course.collected, course.plan.scaling)
     if stepper is None or not isinstance(method, FirstOrder):
         yield from plain(course, limits, evaluation, endings.first_order)
     else:
@@ -50,7 +50,7 @@ def plain(
     ended: Callable[[Course, Limits, Evaluation, int], Ending | None],
 ) -> Iterator[Step]:
     """Every step on all rows; `ended` says whether an accepted point is the last."""
-    method = course.plan.method
+    method = course.plan.stepping
     at = course.look if course.collected is None else course.collected.at
     theta, trials, state = course.theta, 0, method.init(course.theta)
     while True:

@@ -217,6 +217,14 @@ class Objective:
         with self.graph.growing:
             return self._sum_of_squares(self.graph.apply("-", self.left, self.prediction))
 
+    @cached_property
+    def slope_rows(self) -> RowSums:
+        """JᵀWJ of the prediction, whatever the loss."""
+        with self.graph.growing:
+            root = None if self.weight is None else self.graph.apply("sqrt", self.weight)
+            columns = tuple(self._items(root, self.model_partials))
+            return RowSums(self.graph, self.layout, self.columns, (), columns, weight=self.weight)
+
     def _sum_of_squares(self, node: int) -> RowSums:
         square = self.graph.apply("**", node, self.graph.number(2))
         if self.weight is not None:
@@ -371,6 +379,20 @@ class Objective:
 
         nodes = [n for n in graph.reachable([self.loss]) if graph.nodes[n][0] in KINKED]
         return frozenset(graph.nodes[n][0] for n in nodes if depends(n))
+
+    @cached_property
+    def intercept(self) -> int | None:
+        """The place of a parameter by which the derivative of the prediction is one number, the same in every row."""
+        if self.prediction is None:
+            return None
+        with self.graph.growing:
+            for name, place in self.layout.places.items():
+                terms = self.model_partials[name].terms
+                if isinstance(place, int) and len(terms) == 1 and terms[0][1] is None:
+                    node = terms[0][0]
+                    if self.graph.is_constant(node) and self.graph.value(node) != 0:
+                        return place
+        return None
 
     @property
     def large(self) -> bool:

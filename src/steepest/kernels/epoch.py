@@ -7,7 +7,7 @@ comes from these instead, and no row is read.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from llvmlite import ir
@@ -42,6 +42,8 @@ class Steps:
     sign: float
     whole: bool
     ordered: bool = False
+    scaled: bool = False  # whether the rule runs in standardised parameters
+    centre: int | None = None  # the place of an intercept against which these are centred
 
     @property
     def padded(self) -> int:
@@ -50,7 +52,13 @@ class Steps:
 
     @property
     def vectors(self) -> int:
-        """Vectors of parameters in memory: theta, gradient, lower, upper, the trial, and each state."""
+        """Vectors of parameters in memory: theta, gradient, lower, upper, the trial, each state, and four of `scaled`:
+        phi, its units, the means, the theta of the trial."""
+        return self.scaling + 4 * self.scaled
+
+    @property
+    def scaling(self) -> int:
+        """The first vector of standardised parameters."""
         return 5 + len(self.rule.state)
 
 
@@ -212,10 +220,7 @@ class _Step:
 
         zero = self.lanes.number(0.0)
         total = repeat(self.builder, integer(0), integer(self.steps.padded), WIDTH, [zero], square)[0]
-        lanes = [self.builder.extract_element(total, ir.Constant(ir.IntType(32), k)) for k in range(WIDTH)]
-        while len(lanes) > 1:
-            lanes = [self.builder.fadd(a, b) for a, b in zip(lanes[::2], lanes[1::2], strict=True)]
-        return self._scalar(self.lanes.sqrt(self.lanes.splat(lanes[0])))
+        return self._scalar(self.lanes.sqrt(self.lanes.splat(self._across(total))))
 
     def _real(self, j: Value) -> Value:
         """Which of eight parameters there are."""
@@ -244,10 +249,11 @@ class _Step:
         outputs = [rule.theta, *(node for _, node in rule.state)]
         known = evaluated(lanes, rule.graph, outputs, names)  # what is the same for all parameters
         state = [self._vector(5 + k) for k in range(len(rule.state))]
-        trial = self._vector(4)
+        trial, theta = self._vector(4), self._vector(self.steps.scaling if self.steps.scaled else 0)
+        slope = self._scaled_slope() if self.steps.scaled else lambda j: memory.load(self._vector(1), j)
 
         def eight(j: Value, held: list[Value]) -> Sequence[Value]:
-            here = {"theta": memory.load(self._vector(0), j), "g": memory.load(self._vector(1), j)}
+            here = {"theta": memory.load(theta, j), "g": slope(j)}
             here |= {name: memory.load(place, j) for (name, _), place in zip(rule.state, state, strict=True)}
             values = evaluated(lanes, rule.graph, outputs, {**names, **here}, known)
             real = self._real(j)
@@ -257,15 +263,69 @@ class _Step:
             return [lanes.either(held[0], lanes.is_nan(lanes.sub(value, value)))]
 
         odd = repeat(builder, integer(0), integer(self.steps.padded), WIDTH, [lanes.truth(False)], eight)[0]
+        if self.steps.scaled:
+            odd = self._outward(odd)
         self._leave(lanes.any(odd), PARAMETERS_NOT_FINITE, stop)
+        proposal = self._vector(self.steps.scaling + 3) if self.steps.scaled else trial
 
         def keep(j: Value, _: list[Value]) -> Sequence[Value]:
-            value, low, high = memory.load(trial, j), memory.load(self._vector(2), j), memory.load(self._vector(3), j)
-            value = lanes.select(lanes.compare("<", value, low), low, value)
-            memory.store(lanes.select(lanes.compare(">", value, high), high, value), self._vector(0), j)
+            value = memory.load(proposal, j)
+            low, high = memory.load(self._vector(2), j), memory.load(self._vector(3), j)
+            inside = lanes.select(lanes.compare("<", value, low), low, value)
+            inside = lanes.select(lanes.compare(">", inside, high), high, inside)
+            memory.store(inside, self._vector(0), j)
+            if self.steps.scaled:  # phi follows where a bound has moved theta: nothing is centred there
+                unit = memory.load(self._vector(self.steps.scaling + 1), j)
+                back = lanes.div(inside, unit)
+                phi = lanes.select(lanes.compare("==", inside, value), memory.load(trial, j), back)
+                memory.store(phi, theta, j)
             return ()
 
         repeat(builder, integer(0), integer(self.steps.padded), WIDTH, [], keep)
+
+    def _scaled_slope(self) -> Callable[[Value], Value]:
+        """Aᵀg, eight parameters at a time, as in `scaling.Scaling`."""
+        lanes, memory, centre = self.lanes, self.memory, self.steps.centre
+        gradient, unit, mean = (self._vector(k) for k in (1, self.steps.scaling + 1, self.steps.scaling + 2))
+        middle = None
+        if centre is not None:
+            middle = lanes.splat(self.builder.load(memory.at(gradient, integer(centre)), typ=DOUBLE, align=8))
+
+        def slope(j: Value) -> Value:
+            value = memory.load(gradient, j)
+            if middle is not None:
+                value = lanes.sub(value, lanes.mul(memory.load(mean, j), middle))
+            return lanes.mul(memory.load(unit, j), value)
+
+        return slope
+
+    def _outward(self, odd: Value) -> Value:
+        """The theta of the trial, A phi; whether it, too, is not finite somewhere."""
+        builder, lanes, memory, centre = self.builder, self.lanes, self.memory, self.steps.centre
+        trial, unit, mean, proposal = (self._vector(k) for k in (4, *(self.steps.scaling + i for i in (1, 2, 3))))
+
+        def eight(j: Value, held: list[Value]) -> Sequence[Value]:
+            value = lanes.mul(memory.load(unit, j), memory.load(trial, j))
+            memory.store(value, proposal, j)
+            odd, shift = held
+            odd = lanes.either(odd, lanes.is_nan(lanes.sub(value, value)))
+            return [odd, lanes.add(shift, lanes.mul(memory.load(mean, j), value))]
+
+        begun = [odd, lanes.number(0.0)]
+        odd, shift = repeat(builder, integer(0), integer(self.steps.padded), WIDTH, begun, eight)
+        if centre is not None:
+            place = memory.at(proposal, integer(centre))
+            value = builder.fsub(builder.load(place, typ=DOUBLE, align=8), self._across(shift))
+            builder.store(value, place, align=8)
+            odd = lanes.either(odd, lanes.is_nan(lanes.splat(builder.fsub(value, value))))
+        return odd
+
+    def _across(self, vector: Value) -> Value:
+        """The sum of eight lanes, a scalar."""
+        parts = [self.builder.extract_element(vector, ir.Constant(ir.IntType(32), k)) for k in range(WIDTH)]
+        while len(parts) > 1:
+            parts = [self.builder.fadd(a, b) for a, b in zip(parts[::2], parts[1::2], strict=True)]
+        return parts[0]
 
 
 class _RowsLoop(SumsLoop, _Step):
@@ -402,8 +462,5 @@ class _QuadraticLoop(_Step):
             return [lanes.fma(d, middle, held[0])]
 
         total = repeat(builder, integer(0), integer(padded), WIDTH, [zero], eight)[0]
-        parts = [builder.extract_element(total, ir.Constant(ir.IntType(32), k)) for k in range(WIDTH)]
-        while len(parts) > 1:
-            parts = [builder.fadd(a, b) for a, b in zip(parts[::2], parts[1::2], strict=True)]
         start = self.memory.word(self.frame, 4, DOUBLE)
-        builder.store(builder.fadd(start, parts[0]), self.totals, align=8)
+        builder.store(builder.fadd(start, self._across(total)), self.totals, align=8)

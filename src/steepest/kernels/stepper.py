@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ..data.source import Block
 from ..formula.objective import Objective
 from ..formula.program import UpdateRule
+from ..scaling import Scaling
 from ..types import Array, Evaluation, Need
 from . import epoch
 from .emission import COLUMNS, COUNTER, ROWS, Kind
@@ -41,8 +42,8 @@ class Stepper:
     """
 
     def __init__(self, objective: Objective, rule: UpdateRule, theta: Array, rows: int, weight: float, *,
-                 whole: bool, collected: Quadratic | None = None) -> None:  # fmt: skip
-        self._objective, self._rule, self._whole = objective, rule, whole
+                 whole: bool, collected: Quadratic | None = None, scaling: Scaling | None = None) -> None:  # fmt: skip
+        self._objective, self._rule, self._whole, self._scaling = objective, rule, whole, scaling
         self._sums = None if collected is not None else objective.rows(Need.GRADIENT)
         p = objective.layout.size
         steps = self._steps(False)
@@ -51,6 +52,10 @@ class Stepper:
         self.theta[:] = theta
         self._memory[2], self._memory[3] = -np.inf, np.inf
         self._memory[2, :p], self._memory[3, :p] = objective.lower, objective.upper
+        if scaling is not None:
+            phi, unit, mean, _ = self._memory[steps.scaling :]
+            unit[:] = 1.0
+            phi[:p], unit[:p], mean[:p] = scaling.inward(theta), scaling.unit, scaling.mean
         self._control = np.zeros(epoch.WORDS, dtype=np.int64)
         self._numbers = self._control.view(np.float64)
         self._control[epoch.MEMORY] = address(self._memory)
@@ -71,7 +76,8 @@ class Stepper:
         objective = self._objective
         penalty = None if self._sums is None else objective.penalty  # a collected quadratic holds it already
         return Steps(objective.layout.size, self._rule, self._sums, penalty, objective.reduce, objective.sign,
-                     self._whole, ordered)  # fmt: skip
+                     self._whole, ordered, self._scaling is not None,
+                     None if self._scaling is None else self._scaling.centre)  # fmt: skip
 
     def collect(self, collected: Quadratic) -> None:
         """Take T, its gradient and its Hessian from the point where they were collected."""

@@ -17,6 +17,7 @@ from ..formula.evaluate import Evaluator
 from ..formula.objective import Objective, RowSums
 from ..formula.printing import to_text
 from ..formula.program import LEAVES, UpdateRule
+from ..scaling import Scaling
 from ..types import Array, Evaluation, Need, Total
 from . import SHARED
 from .kernel import Kernel, Sums, described, kernel_for, twofold_kernel_for
@@ -69,7 +70,7 @@ class Surface:
         evaluation = self.objective.evaluate(Need.GRADIENT, total, theta)
         return evaluation.bent_as(known) if evaluation.finite else self.at(theta, Need.NORMAL)
 
-    def stepper(self, rule: UpdateRule, theta: Array, steps: float) -> Stepper | None:
+    def stepper(self, rule: UpdateRule, theta: Array, steps: float, scaling: Scaling | None) -> Stepper | None:
         """What runs so many steps on mini-batches as machine code; None where that is not worth it, or impossible."""
         if steps < WORTH_STEPS:
             return None
@@ -77,9 +78,11 @@ class Surface:
 
         if not possible(rule, self.objective):
             return None
-        return Stepper(self.objective, rule, theta, self.rows, self.weight, whole=False)
+        return Stepper(self.objective, rule, theta, self.rows, self.weight, whole=False, scaling=scaling)
 
-    def full_stepper(self, rule: UpdateRule, theta: Array, steps: float, collected: Quadratic | None) -> Stepper | None:
+    def full_stepper(
+        self, rule: UpdateRule, theta: Array, steps: float, collected: Quadratic | None, scaling: Scaling | None
+    ) -> Stepper | None:
         """The same for steps on all rows: few, in memory and in one block; or none at all, of a collected quadratic."""
         rows = self.objective.rows(Need.GRADIENT)
         light = self.rows * len(rows.graph.reachable(rows.outputs)) < SHARED
@@ -92,7 +95,8 @@ class Surface:
             collected is None and (block is None or block.rows < self.reader.rows)
         ):
             return None
-        stepper = Stepper(self.objective, rule, theta, self.rows, self.weight, whole=True, collected=collected)
+        stepper = Stepper(self.objective, rule, theta, self.rows, self.weight, whole=True, collected=collected,
+                          scaling=scaling)  # fmt: skip
         if collected is None and block is not None:
             stepper.take(block)
         return stepper
@@ -194,14 +198,20 @@ class Surface:
         """Σ w·r² at theta, whatever the loss."""
         return self._sum_of(self.objective.residual_rows, theta)
 
+    def slopes(self, theta: Array) -> Array:
+        """JᵀWJ of the prediction at theta, whatever the loss."""
+        rows = self.objective.slope_rows
+        return rows.split(self._total(kernel_for(rows, self.reader.rows), theta).values)[0]
+
     def _sum_of(self, rows: RowSums, theta: Array) -> float:
         return float(self._total(kernel_for(rows, self.reader.rows), theta).values[0])
 
-    def largest_row_curvature(self, theta: Array) -> float:
-        """max over rows of w·‖∂prediction‖²: the curvature of the steepest row of a residual loss."""
+    def largest_row_curvature(self, theta: Array, scaling: Scaling | None = None) -> float:
+        """max over rows of w·‖∂prediction‖²: the curvature of the steepest row of a residual loss; in its units."""
         largest = 0.0
         for tile in self._column_tiles(theta):
-            largest = max(largest, float(np.max(np.einsum("ij,ij->i", tile[:, :-1], tile[:, :-1]), initial=0.0)))
+            rows = tile[:, :-1] if scaling is None else scaling.columns(tile[:, :-1])
+            largest = max(largest, float(np.max(np.einsum("ij,ij->i", rows, rows), initial=0.0)))
         return largest
 
     # diagnosis ---------------------------------------------------------------------------------------------

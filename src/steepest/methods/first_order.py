@@ -25,6 +25,7 @@ from ..types import Array, Evaluation, Need, is_number
 from .method import State
 
 SMALLEST_RATE = 1e-300
+DROWNED = 1e-10  # a difference relative to what is subtracted: five digits are left of it
 RESERVED = ("g", "theta", "rate", "step", "epoch", "loss")
 
 
@@ -191,7 +192,8 @@ class Backtracking:
     """A rule whose rate is found by trial: a step is kept where the loss falls as a curvature of 1/rate would have it.
 
     The test is the descent lemma along the step d: f(θ+d) ≤ f(θ) + g·d + ‖d‖²/(2·rate) (Beck and Teboulle 2009);
-    a rejected step is tried again at half the rate, an accepted one lets the rate grow by a fifth. Tested, not proved.
+    a rejected step is tried again at half the rate, an accepted one lets the rate grow by a fifth. Where the fall
+    drowns in the rounding of f it is taken from the gradients at both ends. Tested, not proved.
     """
 
     inner: FirstOrder
@@ -217,8 +219,9 @@ class Backtracking:
         rise = evaluation.total - old.total
         scale = float(np.linalg.norm(old.slope)) / max(float(np.linalg.norm(old.gradient)), 1e-300)
         bound = scale * (float(old.gradient @ d) + float(d @ d) / (2.0 * rate))
-        noise = 1e-14 * abs(old.total)
-        if evaluation.finite and rise <= bound + noise:
+        if abs(rise) <= DROWNED * abs(old.total):
+            rise = scale * 0.5 * float((old.gradient + evaluation.gradient) @ d)
+        if evaluation.finite and rise <= bound:
             return self._propose(evaluation, inner_after, theta, rate * 1.2, step, epoch)
         rate /= 2.0
         if rate < SMALLEST_RATE or rate * float(np.linalg.norm(old.gradient)) <= 1e-16 * max(
