@@ -23,6 +23,7 @@ from .derive import Partial, gradient, hessian, times
 from .evaluate import Evaluator
 from .grammar import Formula
 from .program import Graph
+from .structure import Structure
 
 KINKED = frozenset(("abs", "sign", "min", "max", "clip", "where"))
 LARGEST = sys.float_info.max
@@ -191,6 +192,12 @@ class Objective:
         """∂prediction/∂(parameter): the columns of the Jacobian."""
         assert self.prediction is not None
         return gradient(self.graph, self.prediction, self.layout.names)
+
+    @cached_property
+    def structure(self) -> Structure:
+        """What follows from the formula alone, of the prediction (without `=`: of the loss of a row)."""
+        output = self.loss if self.prediction is None else self.prediction
+        return Structure(self.graph, output, self.layout.names, self.layout.width_of)
 
     def rows(self, need: Need) -> RowSums:
         """What to sum over rows for a need: the value, the gradient, the normal equations, the exact Hessian."""
