@@ -12,7 +12,7 @@ from ..kernels.quadratic import Quadratic
 from ..methods.first_order import FirstOrder
 from ..methods.stopping import Limits
 from ..spectrum import length
-from ..types import Array, Evaluation, Need, Step
+from ..types import Array, Evaluation, Need, Status, Step
 from . import endings
 from .course import CHUNK, DIVERGED, WORN, Course, Ending
 
@@ -61,7 +61,8 @@ def plain(
             course.arrive(theta, evaluation)
             here = course.step(evaluation)
             ending = ended(course, limits, evaluation, trials)
-            if course.theta is not theta and course.evaluation is not None:  # it has been corrected
+            corrected = course.theta is not theta and ending is not None and ending[0] is Status.CONVERGED
+            if corrected and course.evaluation is not None:
                 here = course.step(course.evaluation)
         else:
             over = limits.reached(-1, trials)
