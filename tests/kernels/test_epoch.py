@@ -236,8 +236,7 @@ def test_a_parquet_file_of_odd_row_groups(monkeypatch, ran, tmp_path, batch, shu
         for size in (1, 4_097, 3, 5_000, 1_902):
             writer.write_table(arrow.slice(start, size), row_group_size=size)
             start += size
-    formula = LINE if batch is None else CURVE  # on all rows of a file only collected sums are compiled
-    agree(monkeypatch, ran, formula, tmp_path / "t.parquet", method="gd", rate=0.01, batch=batch, shuffle=shuffle,
+    agree(monkeypatch, ran, CURVE, tmp_path / "t.parquet", method="gd", rate=0.01, batch=batch, shuffle=shuffle,
           stop=Stop(steps=300) if batch is None else Stop(passes=0.3 if batch == 7 else 2.5))  # fmt: skip
 
 
@@ -245,6 +244,50 @@ def test_windows_that_a_batch_straddles(monkeypatch, ran):
     data = table(140_001)
     data["x"][::11] = np.nan
     agree(monkeypatch, ran, CURVE, data, start=START, method="gd", rate=0.1, batch=999, stop=Stop(passes=2.2))
+
+
+# all rows, summed by passes between two updates ----------------------------------------------------------------------
+@pytest.fixture
+def apart(monkeypatch):
+    """No table is small enough to be summed by the loop of steps itself."""
+    monkeypatch.setattr(surface, "SHARED", 0)
+
+
+@pytest.mark.parametrize("method", [method for method in PLAIN if method != "sgd"])
+def test_steps_with_passes_in_between_are_those_of_the_plain_path_to_the_last_bit(monkeypatch, ran, apart, method):
+    agree(monkeypatch, ran, CURVE, table(9_001), method=method, rate=PLAIN[method], bits=True, stop=Stop(steps=60))
+
+
+@pytest.mark.parametrize("patience", [0.0, 60.0])
+@pytest.mark.parametrize("options", [
+    {"method": "adam", "rate": "0.1/(1 + 0.01*step)", "stop": Stop(steps=200)},
+    {"method": "gd", "rate": 0.1, "weights": "w", "where": "z > -1", "penalty": "a**2", "stop": Stop(steps=99)},
+    {"method": "gd", "rate": 0.1, "reduce": "sum", "bounds": {"a": (0.0, 0.6)}, "stop": Stop(passes=7.5)},
+    {"method": "momentum", "rate": 0.01, "stop": Stop(gradient=0.01, steps=3_000)},
+    {"method": "momentum", "rate": 0.01, "loss": "rmse", "stop": Stop(loss=0.5)},
+    {"method": "gd", "rate": 1e308},
+    {"method": "gd", "rate": 0.3},
+    {"method": "gd", "rate": 0.3, "callbacks": [lambda step: step.number == 70]},
+], ids=str)  # fmt: skip
+def test_they_end_alike_however_often_they_are_looked_after(monkeypatch, ran, apart, options, patience):
+    monkeypatch.setattr(stepper, "PATIENCE", patience)
+    data = table()
+    data["y"][::9] = np.nan
+    agree(monkeypatch, ran, CURVE, data, start=START, **options)
+
+
+def test_long_runs_have_the_same_bits_from_memory_and_from_a_file_however_it_is_cut(ran, tmp_path):
+    data = table(9_001)
+    pq.write_table(pa.table(data), tmp_path / "t.parquet", row_group_size=1_700)
+    options = {"start": START, "method": "adam", "rate": 0.01, "stop": Stop(steps=1_200), "trace": True}
+    memory, file = (steepest.fit(CURVE, source, **options) for source in (data, tmp_path / "t.parquet"))
+    assert ran
+    assert memory.trace.values.tobytes() == file.trace.values.tobytes()
+    assert (memory.passes, memory.message) == (file.passes, file.message)
+
+
+def test_all_the_rows_of_a_table_are_in_one_loop_also_beyond_a_unit(monkeypatch, ran):
+    agree(monkeypatch, ran, CURVE, table(70_001), start=START, method="adam", rate=0.05, stop=Stop(steps=40))
 
 
 # endings -------------------------------------------------------------------------------------------------------------

@@ -87,6 +87,11 @@ class Reader:
         if self._dirty is None:
             self._know(count, dirty)
 
+    @property
+    def whole(self) -> Block | None:
+        """A table in memory as one block; None for what is read."""
+        return self._whole if isinstance(self.source, Table) else None
+
     @cached_property
     def _whole(self) -> Block:
         """A table in memory as one block, screened run by run."""

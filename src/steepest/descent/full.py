@@ -96,16 +96,18 @@ def compiled(
     stepper.begin(evaluation)
     operations = rows if course.collected is None else max(1, len(course.theta) ** 2)
     most = min(max(1, (CHUNK if course.collected is None else MANY) // operations), course.at_once(True))
+    if stepper.apart:
+        most = course.at_once(True)  # it looks up by itself
     while not last:
         test = 1 << course.number.bit_length()  # the next power of two
         passes = math.inf if limits.stop.passes is None else math.ceil(limits.stop.passes)
         target = int(min(limits.last_step(first_epoch=False), limits.passes, passes, test, course.number + most))
         stepper.aim(limits.stop.gradient, limits.stop.loss, _floor(course, evaluation))
+        read, each, before = surface.reader.rows_read, 0 if course.collected is not None else rows, course.number
         records = stepper.run(row=0, end=rows, batch=rows, number=course.number, in_epoch=0, limit=target,
                               rate=method.schedule.rate, capacity=target - course.number + 1, keep=True)  # fmt: skip
         assert records.theta is not None
         losses, norms, thetas = records.loss, records.norm, records.theta
-        read, each, before = surface.reader.rows_read, 0 if course.collected is not None else rows, course.number
         if course.number == 0 and len(losses):
             course.first_move = length(evaluation.gradient) * length(thetas[0] - course.theta)
         ending: Ending | None = None
@@ -126,7 +128,8 @@ def compiled(
                 yield step
                 if last:
                     return
-        course.read(each * len(losses))
+        if not stepper.apart:
+            course.read(each * len(losses))
         if stepper.failure == "rate":
             method.schedule.at(before + len(losses) + 1, before + len(losses))  # says what is wrong
         if wrong and len(losses):

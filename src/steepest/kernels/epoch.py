@@ -42,6 +42,7 @@ class Steps:
     sign: float
     whole: bool
     ordered: bool = False
+    apart: bool = False  # whether the sums are made elsewhere, between two calls
     scaled: bool = False  # whether the rule runs in standardised parameters
     centre: int | None = None  # the place of an intercept against which these are centred
 
@@ -64,6 +65,8 @@ class Steps:
 
 def steps_loop(steps: Steps, kinds: Mapping[str, Kind]) -> str:
     """IR of `run(frame, scratch, control)`."""
+    if steps.apart:
+        return _UpdateLoop(steps).text()
     return _RowsLoop(steps, steps.rows, kinds).text() if steps.rows is not None else _QuadraticLoop(steps).text()
 
 
@@ -410,6 +413,35 @@ class _RowsLoop(SumsLoop, _Step):
             return ()
 
         repeat(builder, integer(0), integer(self.shape.size), WIDTH, [], eight)
+
+
+class _UpdateLoop(_Step):
+    """All of a step but its sums: called with these at hand, it comes back, GOING, with the next theta.
+
+    The frame holds the address of the sums.
+    """
+
+    def __init__(self, steps: Steps) -> None:
+        self.steps = steps
+        self.module = ir.Module("update")
+        function = ir.Function(self.module, ir.FunctionType(ir.VoidType(), [POINTER] * 3), "run")
+        self.frame, _, self.control = function.args
+        self.builder = ir.IRBuilder(function.append_basic_block("entry"))
+        self.lanes, self.memory = Lanes(self.builder), Memory(self.builder)
+        self.totals = self.memory.word(self.frame, 0, POINTER)
+
+    def text(self) -> str:
+        """What follows the sums, once."""
+        builder = self.builder
+        summed, stop = builder.append_basic_block("summed"), builder.append_basic_block("stop")
+        self.begin(summed)
+        builder.position_at_end(summed)
+        self.finish(builder.fptosi(self._control(ALL_ROWS, DOUBLE), INTEGER), stop)
+        self._set(STATUS, integer(GOING))
+        builder.branch(stop)
+        builder.position_at_end(stop)
+        builder.ret_void()
+        return str(self.module)
 
 
 class _QuadraticLoop(_Step):

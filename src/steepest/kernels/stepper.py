@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ from ..data.source import Block
 from ..formula.objective import Objective
 from ..formula.program import UpdateRule
 from ..scaling import Scaling
-from ..types import Array, Evaluation, Need
+from ..types import Array, Evaluation, Need, Total
 from . import epoch
 from .emission import COLUMNS, COUNTER, ROWS, Kind
 from .epoch import Steps, steps_loop
@@ -24,6 +25,8 @@ from .loops import Shape
 from .machine import Target, build
 from .quadratic import Quadratic
 from .running import LINE, address, aligned, framed, remembered
+
+PATIENCE = 0.05  # seconds of steps with sums made elsewhere, before clock, keyboard and limits are looked at
 
 
 @dataclass(frozen=True)
@@ -42,8 +45,10 @@ class Stepper:
     """
 
     def __init__(self, objective: Objective, rule: UpdateRule, theta: Array, rows: int, weight: float, *,
-                 whole: bool, collected: Quadratic | None = None, scaling: Scaling | None = None) -> None:  # fmt: skip
-        self._objective, self._rule, self._whole, self._scaling = objective, rule, whole, scaling
+                 whole: bool, collected: Quadratic | None = None, scaling: Scaling | None = None,
+                 summed: Callable[[Array], Total] | None = None) -> None:  # fmt: skip
+        self._objective, self._rule, self._whole, self._summed = objective, rule, whole, summed
+        self._scaling = scaling
         self._sums = None if collected is not None else objective.rows(Need.GRADIENT)
         p = objective.layout.size
         steps = self._steps(False)
@@ -71,12 +76,14 @@ class Stepper:
         self._block: Block | None = None
         if collected is not None:
             self.collect(collected)
+        elif summed is not None:
+            self._frame[0] = address(self._totals)
 
     def _steps(self, ordered: bool) -> Steps:
         objective = self._objective
         penalty = None if self._sums is None else objective.penalty  # a collected quadratic holds it already
         return Steps(objective.layout.size, self._rule, self._sums, penalty, objective.reduce, objective.sign,
-                     self._whole, ordered, self._scaling is not None,
+                     self._whole, ordered, self._summed is not None, self._scaling is not None,
                      None if self._scaling is None else self._scaling.centre)  # fmt: skip
 
     def collect(self, collected: Quadratic) -> None:
@@ -132,7 +139,7 @@ class Stepper:
             capacity: int, keep: bool) -> Records:  # fmt: skip
         """Steps from row to end in batches, until `number` of updates is at the limit; `capacity` records at most."""
         control, p = self._control, len(self.theta)
-        if self._sums is None:
+        if self._sums is None or self._summed is not None:
             self._loop_for((), False)
         wide = 2 + p * keep
         records = np.empty((capacity, wide))
@@ -142,9 +149,27 @@ class Stepper:
         self._numbers[epoch.RATE] = rate
         if not self._whole:
             control[epoch.STATUS] = epoch.GOING
-        self._run(address(self._frame), aligned(self._scratch), address(control))
+        arguments = address(self._frame), aligned(self._scratch), address(control)
+        self._run(*arguments)
+        if self._summed is not None:
+            self._alternate(self._summed, arguments)
         found = records[: control[epoch.RECORDED]]
         return Records(found[:, 0], found[:, 1], found[:, 2:] if keep else None)
+
+    def _alternate(self, summed: Callable[[Array], Total], arguments: tuple[int, int, int]) -> None:
+        """Sums made elsewhere and updates in turn, until a step is the last, or the time to look up has come."""
+        control, end = self._control, time.monotonic() + PATIENCE
+        sums = self._totals[: 1 + len(self.theta)]
+        while control[epoch.STATUS] == epoch.GOING:
+            sums[:] = summed(self.theta).values
+            if time.monotonic() > end:
+                control[epoch.LIMIT] = control[epoch.STEP]
+            self._run(*arguments)
+
+    @property
+    def apart(self) -> bool:
+        """Whether sums are made elsewhere, where their rows are counted."""
+        return self._summed is not None
 
     @property
     def status(self) -> int:
@@ -176,7 +201,7 @@ class Stepper:
         key = kinds, ordered
         if key not in self._loops:
             steps = self._steps(ordered)
-            names = () if self._sums is None else self._sums.columns_used
+            names = self._sums.columns_used if self._sums is not None and not self.apart else ()
             text = steps_loop(steps, dict(zip(names, kinds, strict=True)))
             self._loops[key] = remembered(text, lambda: _Code(text))
         self._run = self._loops[key].run

@@ -83,23 +83,35 @@ class Surface:
     def full_stepper(
         self, rule: UpdateRule, theta: Array, steps: float, collected: Quadratic | None, scaling: Scaling | None
     ) -> Stepper | None:
-        """The same for steps on all rows: few, in memory and in one block; or none at all, of a collected quadratic."""
-        rows = self.objective.rows(Need.GRADIENT)
-        light = self.rows * len(rows.graph.reachable(rows.outputs)) < SHARED
-        if steps < WORTH_STEPS or not (light or collected):
+        """The same for steps on all rows, or on none at all, of a collected quadratic.
+
+        Few rows in one block are summed by the same loop; many, for which threads are worth their call, and those of
+        files, by passes between two updates. The steps have the same bits either way.
+        """
+        if steps < WORTH_STEPS:
             return None
         from .stepper import Stepper, possible
 
-        block = self._block
-        if not possible(rule, self.objective) or (
-            collected is None and (block is None or block.rows < self.reader.rows)
-        ):
+        if not possible(rule, self.objective):
             return None
+        rows = self.objective.rows(Need.GRADIENT)
+        light = self.rows * len(rows.graph.reachable(rows.outputs)) < SHARED
+        block = self.reader.whole or self._block
+        alone = light and block is not None and block.rows == self.reader.rows
+        summed = None if collected or alone else self._passes(rows)
         stepper = Stepper(self.objective, rule, theta, self.rows, self.weight, whole=True, collected=collected,
-                          scaling=scaling)  # fmt: skip
-        if collected is None and block is not None:
+                          scaling=scaling, summed=summed)  # fmt: skip
+        if alone and not collected and block is not None:
             stepper.take(block)
         return stepper
+
+    def _passes(self, rows: RowSums) -> Callable[[Array], Total]:
+        """Passes by machine code, however few the rows."""
+        from .native import NativeKernel
+
+        kernel = self._kernel(Need.GRADIENT)
+        native = kernel if isinstance(kernel, NativeKernel) else NativeKernel(rows)
+        return lambda theta: self._total(native, theta)
 
     def batch(self, block: Block, theta: Array) -> Evaluation | None:
         """The batch objective: an unbiased estimate of the reduced one. None where the batch has no live row."""
