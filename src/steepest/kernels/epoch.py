@@ -8,86 +8,54 @@ comes from these instead, and no row is read.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from llvmlite import ir
 
 from ..data.source import TILE
-from ..formula.objective import Penalty, RowSums
-from ..formula.program import UpdateRule
+from ..formula.objective import RowSums
+from .control import (
+    ALL_ROWS,
+    AT_GRADIENT,
+    AT_LOSS,
+    BATCH,
+    END,
+    EPOCH,
+    GRADIENT,
+    LIMIT,
+    LIMITED,
+    LOSS,
+    NOT_FINITE,
+    PARAMETERS_NOT_FINITE,
+    RATE,
+    RATE_UNFIT,
+    RECORDED,
+    RECORDS,
+    ROW,
+    STATUS,
+    STEP,
+    VALUE,
+    WEIGHT,
+    WIDE,
+    Controlled,
+    Steps,
+)  # fmt: skip
 from .emission import POINTER, Kind, Memory, evaluated, integer, repeat
+from .held import HeldLoop
 from .lanes import DOUBLE, INTEGER, INTEGERS, WIDTH, Lanes, Value
 from .loops import SumsLoop
-
-#: the words of a control block: where a run of steps stands, and what ends it
-(ROW, END, BATCH, STEP, EPOCH, LIMIT, STATUS, RECORDED, ORDER, MEMORY, RECORDS, WIDE,
- ALL_ROWS, WEIGHT, RATE, GRADIENT, LOSS, VALUE, WORDS) = range(19)  # fmt: skip
-
-#: why a run of steps ended
-GOING, LIMITED, AT_GRADIENT, AT_LOSS, NOT_FINITE, RATE_UNFIT, PARAMETERS_NOT_FINITE = range(7)
-
-
-@dataclass(frozen=True)
-class Steps:
-    """What is compiled: sums of loss and gradient (None: a quadratic), the rule, what is added, how it is reduced.
-
-    `whole`: every step is on all rows, and the tests of loss and gradient stand before the update.
-    """
-
-    size: int
-    rule: UpdateRule
-    rows: RowSums | None
-    penalty: Penalty | None
-    reduce: str
-    sign: float
-    whole: bool
-    ordered: bool = False
-
-    @property
-    def padded(self) -> int:
-        """Doubles of a vector of parameters in memory."""
-        return -(-self.size // WIDTH) * WIDTH
-
-    @property
-    def vectors(self) -> int:
-        """Vectors of parameters in memory: theta, gradient, lower, upper, the trial, and each state."""
-        return 5 + len(self.rule.state)
 
 
 def steps_loop(steps: Steps, kinds: Mapping[str, Kind]) -> str:
     """IR of `run(frame, scratch, control)`."""
-    return _RowsLoop(steps, steps.rows, kinds).text() if steps.rows is not None else _QuadraticLoop(steps).text()
+    if steps.rows is None:
+        return _QuadraticLoop(steps).text()
+    return (HeldLoop if HeldLoop.fits(steps, kinds) else _RowsLoop)(steps, steps.rows, kinds).text()
 
 
-class _Step:
+class _Step(Controlled):
     """What follows the sums: penalty, reduction, records, tests, rule."""
 
-    builder: ir.IRBuilder
-    lanes: Lanes
-    memory: Memory
-    control: Value
-    steps: Steps
     totals: Value
-
-    def _control(self, place: int, typ: ir.Type = INTEGER) -> Value:
-        return self.memory.word(self.control, place, typ)
-
-    def _set(self, place: int, value: Value) -> None:
-        self.builder.store(value, self.memory.at(self.control, integer(place), INTEGER), align=8)
-
-    def _vector(self, number: int) -> Value:
-        """The address of a vector of parameters: 0 theta, 1 gradient, 2 lower, 3 upper, 4 trial, then the states."""
-        return self.memory.at(self._control(MEMORY, POINTER), integer(number * self.steps.padded))
-
-    def _scalar(self, value: Value) -> Value:
-        return self.builder.extract_element(value, ir.Constant(ir.IntType(32), 0))
-
-    def _splat(self, place: int) -> Value:
-        return self.lanes.splat(self._control(place, DOUBLE))
-
-    def _count(self, place: int) -> Value:
-        """An integer of the control block as a double, in every lane."""
-        return self.lanes.splat(self.builder.sitofp(self._control(place), DOUBLE))
 
     def begin(self, head: ir.Block) -> None:
         """Enter: at the first step, or in the middle of one that a limit had cut in two, before its update."""

@@ -14,9 +14,11 @@ from ..data.source import Block
 from ..formula.objective import Objective
 from ..formula.program import UpdateRule
 from ..types import Array, Evaluation, Need
-from . import epoch
+from . import control
+from .control import Steps
 from .emission import COLUMNS, COUNTER, ROWS, Kind
-from .epoch import Steps, steps_loop
+from .epoch import steps_loop
+from .held import MOST
 from .kernel import worthy
 from .lanes import WIDTH
 from .loops import Shape
@@ -37,7 +39,7 @@ class Records:
 class Stepper:
     """theta and the state of a rule in memory that machine code works on.
 
-    `status` says why the last run ended, as in `epoch`; `number` of updates.
+    `status` says why the last run ended, as in `control`; `number` of updates.
     """
 
     def __init__(self, objective: Objective, rule: UpdateRule, theta: Array, rows: int, weight: float, *,
@@ -45,16 +47,16 @@ class Stepper:
         self._objective, self._rule, self._whole = objective, rule, whole
         self._sums = None if collected is not None else objective.rows(Need.GRADIENT)
         p = objective.layout.size
-        steps = self._steps(False)
+        steps = self._steps()
         self._memory = np.zeros((steps.vectors, steps.padded))
         self.theta, self._all = self._memory[0, :p], (rows, weight)
         self.theta[:] = theta
         self._memory[2], self._memory[3] = -np.inf, np.inf
         self._memory[2, :p], self._memory[3, :p] = objective.lower, objective.upper
-        self._control = np.zeros(epoch.WORDS, dtype=np.int64)
+        self._control = np.zeros(control.WORDS, dtype=np.int64)
         self._numbers = self._control.view(np.float64)
-        self._control[epoch.MEMORY] = address(self._memory)
-        self._numbers[epoch.ALL_ROWS], self._numbers[epoch.WEIGHT] = rows, weight
+        self._control[control.MEMORY] = address(self._memory)
+        self._numbers[control.ALL_ROWS], self._numbers[control.WEIGHT] = rows, weight
         self.aim(None, None, None)
         size = 2 * WIDTH + steps.padded if self._sums is None else Shape(self._sums).size + WIDTH
         self._totals = np.zeros(max(size, steps.padded + 2 * WIDTH))
@@ -62,16 +64,19 @@ class Stepper:
         self._scratch = np.empty(scratch + LINE // 8)
         self._loops: dict[Any, Any] = {}
         self._frame = np.zeros(COLUMNS, dtype=np.int64)
+        self._wide = p > MOST  # the loop for so many parameters records every step
         self._kept: tuple[Any, ...] = ()  # addresses do not keep what stands there
         self._block: Block | None = None
+        self._order: NDArray[np.int64] | None = None
+        self._kinds: tuple[Kind, ...] = ()
         if collected is not None:
             self.collect(collected)
 
-    def _steps(self, ordered: bool) -> Steps:
+    def _steps(self, **how: bool) -> Steps:
         objective = self._objective
         penalty = None if self._sums is None else objective.penalty  # a collected quadratic holds it already
         return Steps(objective.layout.size, self._rule, self._sums, penalty, objective.reduce, objective.sign,
-                     self._whole, ordered)  # fmt: skip
+                     self._whole, objective.bounded, **how)  # fmt: skip
 
     def collect(self, collected: Quadratic) -> None:
         """Take T, its gradient and its Hessian from the point where they were collected."""
@@ -89,7 +94,7 @@ class Stepper:
     def begin(self, evaluation: Evaluation) -> None:
         """Go on from an evaluation at theta: the next thing is the update."""
         self._memory[1, : len(self.theta)] = evaluation.gradient
-        self._numbers[epoch.VALUE], self._control[epoch.STATUS] = evaluation.loss, epoch.LIMITED
+        self._numbers[control.VALUE], self._control[control.STATUS] = evaluation.loss, control.LIMITED
 
     def evaluation(self, loss: float) -> Evaluation:
         """The last evaluation on all rows, whose reduced loss is given, from what the loop has left."""
@@ -106,8 +111,8 @@ class Stepper:
     def aim(self, gradient: float | None, loss: float | None, floor: float | None) -> None:
         """Where to end early: a gradient norm below, a loss at or below (maximising: at or above) either of two."""
         lower = [x for x in (loss, floor if self._objective.sign > 0 else None) if x is not None]
-        self._numbers[epoch.GRADIENT] = -1.0 if gradient is None else gradient
-        self._numbers[epoch.LOSS] = max(lower) if lower else -np.inf * self._objective.sign
+        self._numbers[control.GRADIENT] = -1.0 if gradient is None else gradient
+        self._numbers[control.LOSS] = max(lower) if lower else -np.inf * self._objective.sign
 
     def take(self, block: Block, order: NDArray[np.int64] | None = None) -> int:
         """The rows that the next steps are about; `order`: the numbers of those that are taken. How many they are."""
@@ -119,60 +124,64 @@ class Stepper:
         rows = block.rows if order is None else len(order)
         self._frame[ROWS], self._frame[COUNTER] = rows, 0 if order is None else address(order)
         self._order = order
-        self._loop_for(self._kinds, order is not None)
         return rows
 
     def run(self, *, row: int, end: int, batch: int, number: int, in_epoch: int, limit: int, rate: float,
             capacity: int, keep: bool) -> Records:  # fmt: skip
         """Steps from row to end in batches, until `number` of updates is at the limit; `capacity` records at most."""
-        control, p = self._control, len(self.theta)
-        if self._sums is None:
-            self._loop_for((), False)
-        wide = 2 + p * keep
-        records = np.empty((capacity, wide))
-        control[[epoch.ROW, epoch.END, epoch.BATCH, epoch.STEP, epoch.EPOCH, epoch.LIMIT, epoch.RECORDED,
-                 epoch.RECORDS, epoch.WIDE]] = (
+        words, p = self._control, len(self.theta)
+        kept = keep or self._whole or self._wide
+        self._choose(batch == 1, kept)
+        wide = 2 + self._memory.shape[1] * keep
+        records = np.empty((capacity if kept else 1, wide))
+        words[[control.ROW, control.END, control.BATCH, control.STEP, control.EPOCH, control.LIMIT, control.RECORDED,
+                 control.RECORDS, control.WIDE]] = (
             row, end, batch, number, in_epoch, limit, 0, address(records), wide)  # fmt: skip
-        self._numbers[epoch.RATE] = rate
+        self._numbers[control.RATE] = rate
         if not self._whole:
-            control[epoch.STATUS] = epoch.GOING
-        self._run(address(self._frame), aligned(self._scratch), address(control))
-        found = records[: control[epoch.RECORDED]]
-        return Records(found[:, 0], found[:, 1], found[:, 2:] if keep else None)
+            words[control.STATUS] = control.GOING
+        self._run(address(self._frame), aligned(self._scratch), address(words))
+        count = int(words[control.RECORDED])
+        if not kept:
+            last = self._numbers[[control.VALUE, control.NORM]]
+            return Records(*(np.broadcast_to(value, count) for value in last), None)
+        found = records[:count]
+        return Records(found[:, 0], found[:, 1], found[:, 2 : 2 + p] if keep else None)
 
     @property
     def status(self) -> int:
         """Why the last run ended: GOING where its rows did."""
-        return int(self._control[epoch.STATUS])
+        return int(self._control[control.STATUS])
 
     @property
     def failure(self) -> str:
         """What of the last step failed, which was not made: "rate", "parameters", "loss", or nothing."""
-        words = {epoch.RATE_UNFIT: "rate", epoch.PARAMETERS_NOT_FINITE: "parameters", epoch.NOT_FINITE: "loss"}
+        words = {control.RATE_UNFIT: "rate", control.PARAMETERS_NOT_FINITE: "parameters", control.NOT_FINITE: "loss"}
         return words.get(self.status, "")
 
     @property
     def early(self) -> bool:
         """Whether the last run on all rows ended before its limit: only `begin` makes it go on."""
-        return self.status != epoch.LIMITED
+        return self.status != control.LIMITED
 
     @property
     def number(self) -> int:
-        return int(self._control[epoch.STEP])
+        return int(self._control[control.STEP])
 
     @property
     def row(self) -> int:
         """The next row of the window."""
-        return int(self._control[epoch.ROW])
+        return int(self._control[control.ROW])
 
-    def _loop_for(self, kinds: tuple[Kind, ...], ordered: bool) -> None:
-        """Choose the machine code, compiled where it was not before."""
-        key = kinds, ordered
+    def _choose(self, single: bool, kept: bool) -> None:
+        """Choose the machine code for the rows that were taken, compiled where it was not before."""
+        screened = self._block is not None and self._block.live is not None
+        key = self._kinds, self._order is not None, single, screened, kept
         if key not in self._loops:
-            steps = self._steps(ordered)
+            steps = self._steps(ordered=key[1], single=single, screened=screened, kept=kept)
             names = () if self._sums is None else self._sums.columns_used
-            text = steps_loop(steps, dict(zip(names, kinds, strict=True)))
-            self._loops[key] = remembered(text, lambda: _Code(text))
+            kinds = dict(zip(names, self._kinds, strict=True))
+            self._loops[key] = remembered((steps.key, self._kinds), lambda: _Code(steps_loop(steps, kinds)))
         self._run = self._loops[key].run
 
 

@@ -47,7 +47,7 @@ class RowValues:
     def _native(self, columns: Sequence[Array], rows: int) -> Array:
         from .emission import Kind
         from .loops import values_loop
-        from .running import Loop, Pass, compiled
+        from .running import Loop, Pass
 
         kinds, nodes = tuple(map(Kind.of, columns)), [self._node]
         if kinds not in self._loops:
