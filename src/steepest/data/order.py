@@ -9,10 +9,14 @@ An order is a Fisher-Yates shuffle, every permutation alike, by the small fast c
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
 from .source import UNIT
+
+Permuted = Callable[[np.random.Generator, int], NDArray[np.int64]]
 
 WINDOW = UNIT
 """Rows of a window; constant, because the order must not depend on memory or batch size."""
@@ -25,9 +29,14 @@ def unit_order(seed: int, epoch: int, units: int) -> NDArray[np.int64]:
     return _generator(seed, epoch, 0).permutation(units)
 
 
-def window_permutation(seed: int, epoch: int, window: int, rows: int) -> NDArray[np.int64]:
-    """The order of the `rows` rows within a window of the stream: a permutation of 0 .. rows - 1."""
-    return _generator(seed, epoch, 1 + window).permutation(rows)
+def window_permutation(
+    seed: int, epoch: int, window: int, rows: int, permuted: Permuted = np.random.Generator.permutation
+) -> NDArray[np.int64]:
+    """The order of the `rows` rows within a window of the stream: a permutation of 0 .. rows - 1.
+
+    `permuted` makes it of a fresh generator: whatever does must make NumPy's.
+    """
+    return permuted(_generator(seed, epoch, 1 + window), rows)
 
 
 def _generator(seed: int, epoch: int, stream: int) -> np.random.Generator:
