@@ -46,11 +46,13 @@ def shuffle_loop() -> str:
     order, rows, state = function.args
     b = ir.IRBuilder(function.append_basic_block("entry"))
     memory = Memory(b)
-    given = [b.sub(rows, integer(1)), *(memory.word(state, k) for k in range(4))]
+    last = b.sub(rows, integer(1))
+    bits = b.lshr(integer(-1), b.ctlz(b.or_(last, integer(1)), ir.Constant(ir.IntType(1), 1)))
+    given = [last, bits, *(memory.word(state, k) for k in range(4))]
     before, head, draw, done = (b.block, *(b.append_basic_block(name) for name in ("head", "draw", "done")))
     b.branch(head)
     b.position_at_end(head)
-    place, x, y, z, count = held = [b.phi(INTEGER) for _ in given]
+    place, bits, x, y, z, count = held = [b.phi(INTEGER) for _ in given]
     b.cbranch(b.icmp_signed(">", place, integer(0)), draw, done)
     b.position_at_end(draw)
     drawn = b.add(b.add(x, y), count)
@@ -58,8 +60,8 @@ def shuffle_loop() -> str:
     new = [b.xor(y, b.lshr(y, integer(11))), b.add(z, b.shl(z, integer(3))), b.add(turned, drawn)]
     left = place
     for half in (b.and_(drawn, integer(0xFFFFFFFF)), b.lshr(drawn, integer(32))):
-        left = _swapped(b, memory, order, left, half)
-    for phi, first, last in zip(held, given, [left, *new, b.add(count, integer(1))], strict=True):
+        left, bits = _swapped(b, memory, order, left, bits, half)
+    for phi, first, last in zip(held, given, [left, bits, *new, b.add(count, integer(1))], strict=True):
         phi.add_incoming(first, before)
         phi.add_incoming(last, draw)
     b.branch(head)
@@ -68,13 +70,18 @@ def shuffle_loop() -> str:
     return str(module)
 
 
-def _swapped(b: ir.IRBuilder, memory: Memory, order: Value, place: Value, draw: Value) -> Value:
-    """Swap a place with a drawn one at or below it; the next place, or the same where the draw lies above it."""
-    zeros = b.ctlz(b.or_(place, integer(1)), ir.Constant(ir.IntType(1), 1))
-    other = b.and_(draw, b.lshr(integer(-1), zeros))
-    small = b.and_(b.icmp_signed("<=", other, place), b.icmp_signed(">", place, integer(0)))
-    ends = [memory.at(order, k, INTEGER) for k in (place, b.select(small, other, place))]
+def _swapped(b: ir.IRBuilder, memory: Memory, order: Value, place: Value, bits: Value, draw: Value) -> list[Value]:
+    """Swap a place with a drawn one at or below it; the next place, or the same where the draw lies above it.
+
+    `bits`, all ones, are those of the place or one more: both are tried, since draw waits for draw here.
+    """
+    fewer = b.lshr(bits, integer(1))
+    enough = b.icmp_signed(">=", fewer, place)
+    others = [b.and_(draw, mask) for mask in (fewer, bits)]
+    small = b.select(enough, *(b.icmp_signed("<=", other, place) for other in others))
+    other = b.select(small, b.select(enough, *others), place)
+    ends = [memory.at(order, k, INTEGER) for k in (place, other)]
     values = [b.load(end, typ=INTEGER, align=8) for end in ends]
     for end, value in zip(ends, reversed(values), strict=True):
         b.store(value, end, align=8)
-    return b.sub(place, b.zext(small, INTEGER))
+    return [b.sub(place, b.zext(small, INTEGER)), b.select(enough, fewer, bits)]
