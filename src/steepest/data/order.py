@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from .source import UNIT
 
-Permuted = Callable[[np.random.Generator, int], NDArray[np.int64]]
+Shuffle = Callable[[np.random.Generator, NDArray[np.int64]], None]
 
 WINDOW = UNIT
 """Rows of a window; constant, because the order must not depend on memory or batch size."""
@@ -30,13 +30,19 @@ def unit_order(seed: int, epoch: int, units: int) -> NDArray[np.int64]:
 
 
 def window_permutation(
-    seed: int, epoch: int, window: int, rows: int, permuted: Permuted = np.random.Generator.permutation
+    seed: int, epoch: int, window: int, rows: int, shuffle: Shuffle = np.random.Generator.shuffle
 ) -> NDArray[np.int64]:
-    """The order of the `rows` rows within a window of the stream: a permutation of 0 .. rows - 1.
+    """The order of the `rows` rows within a window of the stream: a permutation of 0 .. rows - 1."""
+    order = np.arange(rows, dtype=np.int64)
+    shuffle_window(seed, epoch, window, order, shuffle)
+    return order
 
-    `permuted` makes it of a fresh generator: whatever does must make NumPy's.
-    """
-    return permuted(_generator(seed, epoch, 1 + window), rows)
+
+def shuffle_window(
+    seed: int, epoch: int, window: int, numbers: NDArray[np.int64], shuffle: Shuffle = np.random.Generator.shuffle
+) -> None:
+    """Bring the numbers of a window's rows into its order, in place. `shuffle` does it as NumPy's, or is that."""
+    shuffle(_generator(seed, epoch, 1 + window), numbers)
 
 
 def _generator(seed: int, epoch: int, stream: int) -> np.random.Generator:

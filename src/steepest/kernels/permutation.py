@@ -1,4 +1,4 @@
-"""The permutation of a window in machine code: the one that NumPy's shuffle makes, draw for draw.
+"""The shuffle of a window in machine code: NumPy's, draw for draw.
 
 NumPy's loop guesses at a branch whether a draw is small enough, and guesses wrong for one row in three. Here a draw that
 is too large swaps a row with itself.
@@ -20,12 +20,10 @@ from .machine import Library, Target, build
 from .running import address
 
 
-def permuted(generator: np.random.Generator, rows: int) -> NDArray[np.int64]:
-    """`generator.permutation(rows)` of a fresh SFC64 generator, which is left as it is."""
-    order = np.arange(rows, dtype=np.int64)
+def shuffle(generator: np.random.Generator, numbers: NDArray[np.int64]) -> None:
+    """`generator.shuffle(numbers)` of a fresh SFC64 generator, which is left as it is."""
     state = np.array(generator.bit_generator.state["state"]["state"], dtype=np.uint64)
-    _shuffling(Target.chosen())[0](address(order), rows, address(state))
-    return order
+    _shuffling(Target.chosen())[0](address(numbers), len(numbers), address(state))
 
 
 @cache
