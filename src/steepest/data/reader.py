@@ -167,9 +167,7 @@ class Reader:
     def _shuffled(self, seed: int, epoch: int, start: int) -> Iterator[Block]:
         """The numbers of a table's rows in the order of an epoch, from row `start` of the order on."""
         for window in self._windows(seed, epoch, start, self._numbers):
-            shuffle_window(
-                seed, epoch, window.first_row // WINDOW, window.columns["row"].view(np.int64), self.shuffle
-            )
+            shuffle_window(seed, epoch, window.first_row // WINDOW, window.columns["row"].view(np.int64), self.shuffle)
             yield cut(window, max(start - window.first_row, 0), window.rows)
 
     def _windows(self, seed: int, epoch: int, start: int, units: Units) -> Iterator[Block]:

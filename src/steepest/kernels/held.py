@@ -25,6 +25,7 @@ from .control import (
     LIMIT,
     LIMITED,
     NORM,
+    ORDER,
     PARAMETERS_NOT_FINITE,
     RATE,
     RATE_UNFIT,
@@ -45,7 +46,7 @@ from .loops import LARGE, REGISTERS, SumsLoop
 
 MOST = 64  # parameters up to here are held
 SIDES = 4  # sums of rows along their columns that do not wait for one another
-AHEAD = 32  # rows that are fetched before they are needed, where the order is a random one
+AHEAD = 16  # rows that are fetched before they are needed, where the order is a random one
 
 
 def along(rows: RowSums, kinds: Mapping[str, Kind]) -> frozenset[int]:
@@ -100,6 +101,8 @@ class HeldLoop(SumsLoop, Controlled):
         self.bounds = [[self.memory.load(self._vector(k), integer(j)) for j in vectors] for k in (2, 3)]
         self._prepare()
         begun = self._control(ROW)
+        if steps.ordered:
+            self._set(ORDER, self.rows.sweep(begun, end))
         self.stop, head, work = (builder.append_basic_block(name) for name in ("stop", "batch", "work"))
         self.leaving: list[tuple[ir.Block, list[Value]]] = []
         before = builder.block

@@ -65,6 +65,11 @@ class Lanes:
         zeros = ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), None)
         return self.builder.shuffle_vector(one, ir.Constant(VECTOR, ir.Undefined), zeros)
 
+    def whole(self, scalar: Value) -> Value:
+        """A 64-bit integer of the program in every lane."""
+        one = self.builder.insert_element(ir.Constant(INTEGERS, ir.Undefined), scalar, ir.Constant(ir.IntType(32), 0))
+        return self.shuffled(one, one, [0] * WIDTH)
+
     # arithmetic, each correctly rounded --------------------------------------------------------------------
     def add(self, a: Value, b: Value) -> Value:
         return self.builder.fadd(a, b)
@@ -187,8 +192,7 @@ class Lanes:
 
     def same(self, a: Value, scalar: Value) -> Value:
         """The lanes of integers that are a scalar of the program."""
-        one = self.builder.insert_element(ir.Constant(INTEGERS, ir.Undefined), scalar, ir.Constant(ir.IntType(32), 0))
-        return self.builder.icmp_signed("==", a, self.shuffled(one, one, [0] * WIDTH))
+        return self.builder.icmp_signed("==", a, self.whole(scalar))
 
     def rare(self, mask: Value, usual: Value, unusual: Callable[[], Value]) -> Value:
         """`usual`, but `unusual()` in the lanes of the mask: code that is jumped over where no lane needs it.
