@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ from llvmlite import ir
 
 from ..formula.objective import Penalty, RowSums
 from ..formula.program import UpdateRule
-from .emission import POINTER, Memory, integer
+from .emission import POINTER, Memory, evaluated, integer
 from .lanes import DOUBLE, INTEGER, WIDTH, Lanes, Value
 from .running import program, sums_program
 
@@ -94,3 +95,13 @@ class Controlled:
     def _count(self, place: int) -> Value:
         """An integer of the control block as a double, in every lane."""
         return self.lanes.splat(self.builder.sitofp(self._control(place), DOUBLE))
+
+    def _penalty(self, share: Value, parameter: Callable[[int], Value]) -> list[Value]:
+        """Value and derivatives of the penalty, times its share; nothing where there is none."""
+        penalty = self.steps.penalty
+        if penalty is None:
+            return []
+        names = {name: parameter(j) for j, name in enumerate(penalty.layout.flat)}
+        outputs = [penalty.node, *penalty.slopes]
+        values = evaluated(self.lanes, penalty.graph, outputs, names)
+        return [self.lanes.mul(share, values[node]) for node in outputs]

@@ -129,7 +129,12 @@ class _Step(Controlled):
         factor = one if steps.reduce == "sum" else lanes.div(one, share)
         scale = one if steps.reduce == "sum" else lanes.div(one, self._splat(WEIGHT))
         total = lanes.mul(lanes.splat(builder.load(self.totals, typ=DOUBLE, align=8)), factor)
-        penalty = self._penalty(share if steps.reduce == "sum" else one)
+        theta = self._vector(0)
+
+        def parameter(j: int) -> Value:
+            return lanes.splat(builder.load(memory.at(theta, integer(j)), typ=DOUBLE, align=8))
+
+        penalty = self._penalty(share if steps.reduce == "sum" else one, parameter)
         if penalty:
             total = lanes.add(total, penalty[0])
         if steps.reduce == "rmse":
@@ -157,18 +162,6 @@ class _Step(Controlled):
 
         repeat(builder, integer(0), integer(steps.padded), WIDTH, [], slope)
         return self._scalar(loss if steps.sign > 0 else lanes.neg(loss))
-
-    def _penalty(self, share: Value) -> list[Value]:
-        """Value and derivatives of the penalty, times its share; nothing where there is none."""
-        penalty = self.steps.penalty
-        if penalty is None:
-            return []
-        theta = self._vector(0)
-        names = {name: self.lanes.splat(self.builder.load(self.memory.at(theta, integer(j)), typ=DOUBLE, align=8))
-                 for j, name in enumerate(penalty.layout.flat)}  # fmt: skip
-        outputs = [penalty.node, *penalty.slopes]
-        values = evaluated(self.lanes, penalty.graph, outputs, names)
-        return [self.lanes.mul(share, values[node]) for node in outputs]
 
     def _norm(self) -> Value:
         """The Euclidean norm of the gradient, a scalar."""

@@ -335,7 +335,7 @@ class HeldLoop(SumsLoop, Controlled):
         scale = lanes.splat(one if plain else builder.fdiv(one, weight))
         total = lanes.mul(loss, factor)
         gradient = [lanes.mul(value, factor) for value in gradient]
-        penalty = self._penalty(lanes.splat(share if plain else one))
+        penalty = self._penalty(lanes.splat(share if plain else one), self.rows.parameter)
         if penalty:
             total = lanes.add(total, penalty[0])
             for j, slope in enumerate(penalty[1:]):
@@ -351,16 +351,6 @@ class HeldLoop(SumsLoop, Controlled):
             gradient = [lanes.select(positive, lanes.div(value, below), zero) for value in gradient]
         return loss if steps.sign > 0 else lanes.neg(loss), gradient
 
-    def _penalty(self, share: Value) -> list[Value]:
-        """Value and derivatives of the penalty, times its share; nothing where there is none."""
-        penalty = self.steps.penalty
-        if penalty is None:
-            return []
-        names = {name: self.rows.parameter(j) for j, name in enumerate(penalty.layout.flat)}
-        outputs = [penalty.node, *penalty.slopes]
-        values = evaluated(self.lanes, penalty.graph, outputs, names)
-        return [self.lanes.mul(share, values[node]) for node in outputs]
-
     def _prepare(self) -> None:
         """Before the first step: what the rule computes of numbers alone, and room for what it computes of `step`."""
         rule, lanes = self.steps.rule, self.lanes
@@ -371,24 +361,15 @@ class HeldLoop(SumsLoop, Controlled):
         if self.steps.kept:
             self.records, self.wide = self._control(RECORDS, ir.PointerType()), self._control(WIDE)
         self.constant = evaluated(lanes, rule.graph, self.outputs, self.names)
-        graph = rule.graph
-        of_step = {"step", "epoch", *(name for name, _ in rule.numbers), "rate"}
+        graph, changing = rule.graph, ["theta", "g", "loss", *(name for name, _ in rule.state)]
         nodes = graph.reachable(self.outputs)
-        timed: set[int] = set()
-        for node in nodes:
-            op, *args = graph.nodes[node]
-            if (
-                (op == "name" and args[0] in of_step)
-                or (graph.arguments(node) and timed.issuperset(graph.arguments(node)))
-                or op in ("number", "pi")
-            ):
-                timed.add(node)
-        timed -= self.constant.keys()
+        timed = {node for node in nodes if node not in self.constant and not graph.depends([node], changing)}
         users = {a for node in nodes if node not in timed for a in graph.arguments(node)}
-        self.timed = [node for node in timed if node in users or node in self.outputs]
+        self.timed = [node for node in nodes if node in timed and (node in users or node in self.outputs)]
         self.table = None
         if self.timed or rule.schedule is not None:
-            self.table = self.builder.alloca(VECTOR, size=len(self.timed) + 1)
+            with self.builder.goto_entry_block():
+                self.table = self.builder.alloca(VECTOR, size=len(self.timed) + 1)
 
     def _of_step(self, number: Value) -> tuple[dict[int, Value], Value | None]:
         """What the rule computes of the number of the step alone; and the rate, where a schedule gives it."""

@@ -1,7 +1,7 @@
 """The shuffle of a window in machine code: NumPy's, draw for draw.
 
-NumPy's loop guesses at a branch whether a draw is small enough, and guesses wrong for one row in three. Here a draw that
-is too large swaps a row with itself.
+NumPy's loop guesses at a branch whether a draw is small enough, and often guesses wrong. Here a draw that is too large
+swaps a row with itself.
 """
 
 from __future__ import annotations

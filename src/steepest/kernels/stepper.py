@@ -16,20 +16,23 @@ from ..formula.program import UpdateRule
 from ..types import Array, Evaluation, Need
 from . import control
 from .control import Steps
-from .emission import COLUMNS, COUNTER, ROWS, Kind
+from .emission import COLUMNS, COUNTER, LINE, ROWS, Kind
 from .epoch import steps_loop
-from .held import MOST
+from .held import HeldLoop
 from .kernel import worthy
 from .lanes import WIDTH
 from .loops import Shape
 from .machine import Target, build
 from .quadratic import Quadratic
-from .running import LINE, address, aligned, framed, remembered
+from .running import address, aligned, framed, remembered
 
 
 @dataclass(frozen=True)
 class Records:
-    """What a run of steps leaves: loss (k,) and gradient norm (k,) of each, theta (k, p) where it was kept."""
+    """What a run of steps leaves: loss (k,) and gradient norm (k,) of each, theta (k, p) where it was kept.
+
+    Where it was not, loss and norm may be those of the last step, which stands for all.
+    """
 
     loss: Array
     norm: Array
@@ -64,7 +67,7 @@ class Stepper:
         self._scratch = np.empty(scratch + LINE // 8)
         self._loops: dict[Any, Any] = {}
         self._frame = np.zeros(COLUMNS, dtype=np.int64)
-        self._wide = p > MOST  # the loop for so many parameters records every step
+        self._held = False  # whether the loop is the one that may leave the records of all steps but the last
         self._kept: tuple[Any, ...] = ()  # addresses do not keep what stands there
         self._block: Block | None = None
         self._order: NDArray[np.int64] | None = None
@@ -121,6 +124,7 @@ class Stepper:
             columns = [block.columns[name] for name in self._sums.columns_used]
             self._frame, flags = framed(self._memory, self._totals, 0, block.live, columns)
             self._block, self._kept, self._kinds = block, (columns, flags), tuple(map(Kind.of, columns))
+            self._held = HeldLoop.fits(self._steps(), self._named)
         rows = block.rows if order is None else len(order)
         self._frame[ROWS], self._frame[COUNTER] = rows, 0 if order is None else address(order)
         self._order = order
@@ -130,7 +134,7 @@ class Stepper:
             capacity: int, keep: bool) -> Records:  # fmt: skip
         """Steps from row to end in batches, until `number` of updates is at the limit; `capacity` records at most."""
         words, p = self._control, len(self.theta)
-        kept = keep or self._whole or self._wide
+        kept = keep or not self._held
         self._choose(batch == 1, kept)
         wide = 2 + self._memory.shape[1] * keep
         records = np.empty((capacity if kept else 1, wide))
@@ -143,8 +147,8 @@ class Stepper:
         self._run(address(self._frame), aligned(self._scratch), address(words))
         count = int(words[control.RECORDED])
         if not kept:
-            last = self._numbers[[control.VALUE, control.NORM]]
-            return Records(*(np.broadcast_to(value, count) for value in last), None)
+            loss, norm = (np.broadcast_to(self._numbers[k], count) for k in (control.VALUE, control.NORM))
+            return Records(loss, norm, None)
         found = records[:count]
         return Records(found[:, 0], found[:, 1], found[:, 2 : 2 + p] if keep else None)
 
@@ -173,15 +177,19 @@ class Stepper:
         """The next row of the window."""
         return int(self._control[control.ROW])
 
+    @property
+    def _named(self) -> dict[str, Kind]:
+        """The kinds of the columns by name."""
+        names = () if self._sums is None else self._sums.columns_used
+        return dict(zip(names, self._kinds, strict=True))
+
     def _choose(self, single: bool, kept: bool) -> None:
         """Choose the machine code for the rows that were taken, compiled where it was not before."""
         screened = self._block is not None and self._block.live is not None
         key = self._kinds, self._order is not None, single, screened, kept
         if key not in self._loops:
             steps = self._steps(ordered=key[1], single=single, screened=screened, kept=kept)
-            names = () if self._sums is None else self._sums.columns_used
-            kinds = dict(zip(names, self._kinds, strict=True))
-            self._loops[key] = remembered((steps.key, self._kinds), lambda: _Code(steps_loop(steps, kinds)))
+            self._loops[key] = remembered((steps.key, self._kinds), lambda: _Code(steps_loop(steps, self._named)))
         self._run = self._loops[key].run
 
 
