@@ -223,9 +223,7 @@ def test_a_matrix_of_columns_in_either_order_of_memory(monkeypatch, ran, columns
 @pytest.mark.parametrize("shuffle", [True, False])
 @pytest.mark.parametrize("batch", [1, 5, 8, 21])
 @pytest.mark.parametrize("columns", [1, 3, 8, 13, 60, 70])
-def test_rows_of_matrices_lie_over_the_parameters_wherever_these_stand(
-    monkeypatch, ran, columns, batch, shuffle
-):
+def test_rows_of_matrices_lie_over_the_parameters_wherever_these_stand(monkeypatch, ran, columns, batch, shuffle):
     random = np.random.default_rng(columns)
     X, Z = random.normal(size=(ROWS, columns)), random.normal(size=(ROWS, 2, 4))[:, 0]  # rows of Z lie apart
     data = {**DATA, "X": X, "Z": Z, "y": np.tanh(X @ np.arange(columns) / columns) + Z[:, 0] + 0.1 * DATA["x"]}

@@ -27,8 +27,8 @@ class Steps:
     """What is compiled: sums of loss and gradient (None: a quadratic), the rule, what is added, how it is reduced.
 
     `whole`: every step is on all rows, and the tests of loss and gradient stand before the update; else on a batch:
-    `ordered`: its rows are taken in an order; `single`: it is one row; `screened`: rows may be dead; `kept`: every step
-    is recorded, and not the last one only.
+    `ordered`: its rows are taken in an order; `single`: it is one row; `small`: it is few; `screened`: some may be
+    dead; `kept`: every step is recorded, and not the last one only.
     """
 
     size: int
@@ -41,6 +41,7 @@ class Steps:
     bounded: bool = True
     ordered: bool = False
     single: bool = False
+    small: bool = False
     screened: bool = True
     kept: bool = True
 

@@ -365,7 +365,8 @@ class Rows:
         if node in self._along:
             assert kind.width is not None
             rows = [self._row(i)] if self._single else self._eight_rows(i, mask)
-            return [self._stretch(self._address(name, row), kind.width) for row in rows]
+            vectors = [self._stretch(self._address(name, row), kind.width) for row in rows]
+            return vectors if mask is None else self._alive(vectors, mask)
         if kind.width is None:
             return self._vector(name, i, mask, integer(0))
         if kind.width > UNROLLED:
@@ -473,8 +474,11 @@ class Rows:
         seen = integer(0)
         for (low, _), count in zip(pieces, counts, strict=True):
             low, count = (builder.select(dense, value, integer(0)) for value in (low, count))
-            for name in self.kinds:
-                start, size = self._address(name, low), builder.mul(count, self.strides[name][0])
+            pieces_of = [(name, j) for name, kind in self.kinds.items()
+                         for j in range(1 if kind.along_columns else min(kind.width or 1, UNROLLED))]  # fmt: skip
+            for name, j in pieces_of:
+                size = builder.mul(count, self.strides[name][0])
+                start = self.memory.at(self._address(name, low), builder.mul(self.strides[name][1], integer(j)), BYTE)
 
                 def line(at: Value, held: list[Value], start: Value = start) -> Sequence[Value]:
                     place = self.memory.at(start, at, BYTE)
@@ -508,6 +512,13 @@ class Rows:
             turned = self.turned([self.memory.load(start, integer(at)) for start in starts])
             columns += turned[len(columns) - at :]
         return columns
+
+    def _alive(self, rows: list[list[Value]], mask: Value) -> list[list[Value]]:
+        """Rows as vectors over their columns, 0 where they are dead."""
+        lanes, bits = self.lanes, self.builder.sext(mask, INTEGERS)
+        every = [lanes.spread(bits, k) for k in range(WIDTH)]
+        return [[lanes.from_bits(lanes.both(lanes.bits(x), alive)) for x in row]
+                for row, alive in zip(rows, every, strict=True)]  # fmt: skip
 
     def _stretch(self, start: Value, width: int) -> list[Value]:
         """So many doubles from an address on, eight each; 0 beyond the last."""

@@ -25,6 +25,7 @@ from .control import (
     LIMITED,
     LOSS,
     NOT_FINITE,
+    ORDER,
     PARAMETERS_NOT_FINITE,
     RATE,
     RATE_UNFIT,
@@ -242,6 +243,8 @@ class _RowsLoop(SumsLoop, _Step):
         self.totals = self.out
         self.clean = builder.icmp_unsigned("==", self.rows.live_stride, integer(0))
         head, work, stop = (builder.append_basic_block(name) for name in ("batch", "work", "stop"))
+        if self.steps.ordered:
+            self._set(ORDER, self.rows.sweep(self._control(ROW), self._control(END)))
         self.begin(head)
         builder.position_at_end(head)
         first = self._control(ROW)

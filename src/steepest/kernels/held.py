@@ -1,9 +1,10 @@
 """Steps on mini-batches with parameters and state in registers: what few parameters and small batches want.
 
 A row of a matrix that lies in one piece is a vector over the parameters: its dot with theta, and what it adds to the
-gradient, need no turning over. The scalar rest of the program runs once for eight rows, or for one row in every lane
-where a batch leaves fewer, or rows are dead. The sums are added in the order of a pass, but for dots along a row, whose
-products are added by halves: there a step is that of a pass to 1e-15 of its terms, elsewhere to the last bit.
+gradient, need no turning over. The scalar rest of the program runs once for eight rows; for one row in all lanes where
+every row is a step and, if it is light, for rows that do not make up eight, or of which some are dead. The sums are
+added in the order of a pass, but for dots along a row, whose products are added by halves: there a step is that of a
+pass to 1e-15 of its terms, elsewhere to the last bit.
 
 What a rule computes of `step` alone, as `beta1**step`, is computed for eight steps at once.
 """
@@ -16,6 +17,7 @@ from typing import Any
 from llvmlite import ir
 
 from ..formula.objective import RowSums
+from ..formula.program import LEAVES
 from .control import (
     ALL_ROWS,
     BATCH,
@@ -46,6 +48,25 @@ from .loops import LARGE, REGISTERS, SumsLoop
 
 MOST = 64  # parameters up to here are held
 SIDES = 4  # sums of rows along their columns that do not wait for one another
+LIGHT = LEAVES | {
+    "+",
+    "-",
+    "*",
+    "/",
+    "neg",
+    "@",
+    "where",
+    "abs",
+    "sign",
+    "min",
+    "max",
+    "<",
+    "<=",
+    ">",
+    ">=",
+    "==",
+    "!=",
+}
 AHEAD = 16  # rows that are fetched before they are needed, where the order is a random one
 
 
@@ -72,13 +93,15 @@ class HeldLoop(SumsLoop, Controlled):
         super().__init__(rows, kinds, control=True, ordered=steps.ordered, along=self.along)
         places = [slice(-1, 0), *rows.layout.slices.values()]  # that of the loss, which stands nowhere, is unused
         items = list(zip(rows.sums, places, strict=True))
+        nodes = [rows.graph.nodes[n] for n in rows.graph.reachable(rows.outputs)]
+        self.light = all(op in LIGHT or (op == "**" and rows.graph.value(args[1]) == 2) for op, *args in nodes)
         self.lengthwise = [(item, place) for item, place in items if item.terms[0][1] in self.along]
         self.crosswise = [(item, place) for item, place in items if item.terms[0][1] not in self.along]
 
     @staticmethod
     def fits(steps: Steps, kinds: Mapping[str, Kind]) -> bool:
         """Whether registers hold what this loop keeps there."""
-        if steps.whole or steps.rows is None or steps.size > MOST:
+        if not steps.small or steps.rows is None or steps.size > MOST:
             return False
         rows, taken = steps.rows, along(steps.rows, kinds)
         wide = {
@@ -209,46 +232,45 @@ class HeldLoop(SumsLoop, Controlled):
         if self.steps.single:
             sums = self._one(first, None, sums)
         else:
-            sums = repeat(self.builder, first, end, WIDTH, sums, lambda i, held: self._some(i, first, end, held))
+            sums = repeat(self.builder, first, end, WIDTH, sums, lambda i, held: self._some(i, end, held))
         return self._gathered(sums[:crosswise], sums[crosswise:])
 
-    def _some(self, i: Value, first: Value, end: Value, held: list[Value]) -> list[Value]:
-        """Add eight rows at once where there are so many, all alive; else one after the other."""
+    def _some(self, i: Value, end: Value, held: list[Value]) -> list[Value]:
+        """Add eight rows, or those of them that are before the end and alive."""
         builder = self.builder
-        following = builder.add(i, integer(WIDTH))
-        whole = builder.icmp_signed("<=", following, end)
-        at_once, singly, after = (builder.append_basic_block(name) for name in ("eight", "singly", "after"))
+        whole = builder.icmp_signed("<=", builder.add(i, integer(WIDTH)), end)
+        every, some, after = (builder.append_basic_block(name) for name in ("every", "some", "after"))
         if self.steps.screened:
-            look = builder.append_basic_block("look")
-            builder.cbranch(whole, look, singly)
-            builder.position_at_end(look)
-            whole = self.lanes.all(self.rows.mask(i, end))
-        builder.cbranch(whole, at_once, singly)
-        builder.position_at_end(at_once)
-        results = [(self._eight(i, held), builder.block)]
+            whole = builder.and_(whole, self.lanes.all(self.rows.mask(i, end)))
+        builder.cbranch(whole, every, some)
+        builder.position_at_end(every)
+        results = [(self._eight(i, None, held), builder.block)]
         builder.branch(after)
-        builder.position_at_end(singly)
+        builder.position_at_end(some)
+        fewer = self._singly(i, end, held) if self.light else self._eight(i, self.rows.mask(i, end), held)
+        results.append((fewer, builder.block))
+        builder.branch(after)
+        builder.position_at_end(after)
+        return self._met(results)
+
+    def _singly(self, start: Value, end: Value, held: list[Value]) -> list[Value]:
+        """Add the live ones of up to eight rows, one after the other."""
+        builder = self.builder
         lane = ir.Constant(INTEGERS, [ir.Constant(INTEGER, k) for k in range(WIDTH)])
 
-        def row(k: Value, sums: list[Value]) -> Sequence[Value]:
-            here = self.lanes.same(lane, builder.sub(k, i))
+        def row(i: Value, sums: list[Value]) -> Sequence[Value]:
+            mask = self.lanes.same(lane, builder.sub(i, start))
             if not self.steps.screened:
-                return self._one(k, here, sums)
-            alive, on = builder.append_basic_block("alive"), builder.append_basic_block("on")
-            before = builder.block
-            builder.cbranch(self.rows.live_at(k), alive, on)
+                return self._one(i, mask, sums)
+            alive, on, before = builder.append_basic_block("alive"), builder.append_basic_block("on"), builder.block
+            builder.cbranch(self.rows.live_at(i), alive, on)
             builder.position_at_end(alive)
-            new = self._one(k, here, sums)
-            inside = builder.block
+            new, inside = self._one(i, mask, sums), builder.block
             builder.branch(on)
             builder.position_at_end(on)
             return self._met([(list(sums), before), (new, inside)])
 
-        single = repeat(builder, i, self._least(following, end), 1, held, row)
-        results.append((single, builder.block))
-        builder.branch(after)
-        builder.position_at_end(after)
-        return self._met(results)
+        return repeat(builder, start, self._least(builder.add(start, integer(WIDTH)), end), 1, held, row)
 
     def _met(self, results: Sequence[tuple[list[Value], ir.Block]]) -> list[Value]:
         phis = [self.builder.phi(value.type) for value in results[0][0]]
@@ -256,12 +278,12 @@ class HeldLoop(SumsLoop, Controlled):
             self._enter(phis, values, block)
         return phis
 
-    def _eight(self, i: Value, held: list[Value]) -> list[Value]:
+    def _eight(self, i: Value, mask: Value | None, held: list[Value]) -> list[Value]:
         """Add eight rows: to lanes of their own, and along the parameters."""
         if self.steps.ordered:
             for k in range(WIDTH):
                 self.rows.prefetch(self.builder.add(i, integer(AHEAD + k)))
-        return self._added(self.rows.group(i, None), None, held)
+        return self._added(self.rows.group(i, mask), mask, held)
 
     def _one(self, i: Value, mask: Value | None, held: list[Value]) -> list[Value]:
         """Add one row: to the lanes of the mask, and along the parameters."""
@@ -280,7 +302,8 @@ class HeldLoop(SumsLoop, Controlled):
             parts = -(-item.width // WIDTH)
             for node, matrix in item.terms:
                 assert matrix is not None
-                factor, rows = self.rows.number(values[node]), values[matrix]
+                rows = values[matrix]
+                factor = self._alive(self.rows.number(values[node]), mask if len(rows) > 1 else None)
                 for k, row in enumerate(rows):
                     share = factor if len(rows) == 1 else lanes.spread(factor, k)
                     for j, x in enumerate(row):

@@ -26,6 +26,8 @@ from .machine import Target, build
 from .quadratic import Quadratic
 from .running import address, aligned, framed, remembered
 
+SMALL = 128  # rows of a batch up to which what is between batches counts
+
 
 @dataclass(frozen=True)
 class Records:
@@ -124,7 +126,7 @@ class Stepper:
             columns = [block.columns[name] for name in self._sums.columns_used]
             self._frame, flags = framed(self._memory, self._totals, 0, block.live, columns)
             self._block, self._kept, self._kinds = block, (columns, flags), tuple(map(Kind.of, columns))
-            self._held = HeldLoop.fits(self._steps(), self._named)
+            self._held = HeldLoop.fits(self._steps(small=True), self._named)
         rows = block.rows if order is None else len(order)
         self._frame[ROWS], self._frame[COUNTER] = rows, 0 if order is None else address(order)
         self._order = order
@@ -134,8 +136,9 @@ class Stepper:
             capacity: int, keep: bool) -> Records:  # fmt: skip
         """Steps from row to end in batches, until `number` of updates is at the limit; `capacity` records at most."""
         words, p = self._control, len(self.theta)
-        kept = keep or not self._held
-        self._choose(batch == 1, kept)
+        small = batch <= SMALL and not self._whole
+        kept = keep or not (small and self._held)
+        self._choose(batch == 1, small, kept)
         wide = 2 + self._memory.shape[1] * keep
         records = np.empty((capacity if kept else 1, wide))
         words[[control.ROW, control.END, control.BATCH, control.STEP, control.EPOCH, control.LIMIT, control.RECORDED,
@@ -183,12 +186,12 @@ class Stepper:
         names = () if self._sums is None else self._sums.columns_used
         return dict(zip(names, self._kinds, strict=True))
 
-    def _choose(self, single: bool, kept: bool) -> None:
+    def _choose(self, single: bool, small: bool, kept: bool) -> None:
         """Choose the machine code for the rows that were taken, compiled where it was not before."""
         screened = self._block is not None and self._block.live is not None
-        key = self._kinds, self._order is not None, single, screened, kept
+        key = self._kinds, self._order is not None, single, small, screened, kept
         if key not in self._loops:
-            steps = self._steps(ordered=key[1], single=single, screened=screened, kept=kept)
+            steps = self._steps(ordered=key[1], single=single, small=small, screened=screened, kept=kept)
             self._loops[key] = remembered((steps.key, self._kinds), lambda: _Code(steps_loop(steps, self._named)))
         self._run = self._loops[key].run
 
