@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import steepest
 from steepest import Stop
+from steepest.data.order import window_permutation
 from steepest.kernels import kernel, stepper, surface
 
 ROWS = 203
@@ -217,6 +218,62 @@ def test_a_matrix_of_columns_in_either_order_of_memory(monkeypatch, ran, columns
     for formula in ("y = X @ B + c", "y = sinh(X @ B)/cosh(X @ B)"):
         agree(monkeypatch, ran, formula, data, start={"B": 0.01}, method="gd", rate=0.01, batch=batch,
               stop=Stop(steps=40))  # fmt: skip
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize("batch", [1, 5, 8, 21])
+@pytest.mark.parametrize("columns", [1, 3, 8, 13, 60, 70])
+def test_rows_of_matrices_lie_over_the_parameters_wherever_these_stand(monkeypatch, ran, columns, batch, shuffle):
+    random = np.random.default_rng(columns)
+    X, Z = random.normal(size=(ROWS, columns)), random.normal(size=(ROWS, 2, 4))[:, 0]  # rows of Z lie apart
+    data = {**DATA, "X": X, "Z": Z, "y": np.tanh(X @ np.arange(columns) / columns) + Z[:, 0] + 0.1 * DATA["x"]}
+    data["y"][::9], X[3], Z[5, 1] = np.nan, np.nan, np.nan
+    for formula in ("y = c + X @ B + a*x", "y = a*sinh(c*x)/cosh(X @ B) + Z @ D", "y = X @ B + (X @ B)*x + Z @ D"):
+        for method, rate in (("momentum", 1e-3), ("adam", 0.01)):
+            found, _ = agree(monkeypatch, ran, formula, data, start={"B": 0.01}, method=method, rate=rate, batch=batch,
+                             shuffle=shuffle, weights="w", where="z > -1", bounds={"B": (-0.5, None)},
+                             penalty="0.1*(B @ B)", stop=Stop(steps=40))  # fmt: skip
+            assert found.dropped > 0
+
+
+@pytest.mark.parametrize("mixed", ["F", "f4"])
+@pytest.mark.parametrize("batch", [1, 8, 11])
+def test_matrices_of_two_kinds_meet_in_one_parameter(monkeypatch, ran, mixed, batch):
+    random = np.random.default_rng(1)
+    X = random.normal(size=(ROWS, 5))
+    Z = np.asarray(random.normal(size=(ROWS, 5)), order="F") if mixed == "F" else X[::-1].astype(np.float32)
+    data = {**DATA, "X": X, "Z": Z}
+    agree(monkeypatch, ran, "y = X @ B + tanh(Z @ B)", data, start={"B": 0.1}, method="gd", rate=0.01, batch=batch,
+          stop=Stop(steps=60))  # fmt: skip
+
+
+@pytest.mark.parametrize("batch", [1, 32])
+def test_shuffled_steps_are_those_of_a_loop_over_the_order(ran, batch):
+    rows, rate = 9_001, 0.02
+    random = np.random.default_rng(4)
+    X = random.normal(size=(rows, 10))
+    y = X @ np.linspace(-1.0, 1.0, 10) + 0.1 * random.normal(size=rows)
+    fit = steepest.fit("y = X @ B", {"X": X, "y": y}, start={"B": np.zeros(10)}, method="sgd", rate=rate, batch=batch,
+                       seed=7, stop=Stop(passes=4))  # fmt: skip
+    assert ran
+    theta = np.zeros(10)
+    for epoch in range(4):
+        order = window_permutation(7, epoch, 0, rows)
+        for start in range(0, rows, batch):
+            chosen = order[start : start + batch]
+            theta = theta - rate * X[chosen].T @ (X[chosen] @ theta - y[chosen]) / len(chosen)
+    near(fit.values["B"], theta, 1e-12)
+
+
+def test_steps_that_nobody_looks_at_leave_the_loss_and_gradient_of_the_last(ran):
+    kept, quiet = (
+        steepest.fit(CURVE, table(300_000), start=START, method="adam", rate=0.01, batch=50, trace=trace,
+                     seed=1, stop=Stop(passes=1.5))
+        for trace in (True, False)
+    )  # fmt: skip
+    assert ran
+    assert kept.values == quiet.values
+    assert (kept.loss, kept.steps, kept.passes, kept.message) == (quiet.loss, quiet.steps, quiet.passes, quiet.message)
 
 
 @pytest.mark.parametrize("batch", [None, 8])

@@ -9,10 +9,14 @@ An order is a Fisher-Yates shuffle, every permutation alike, by the small fast c
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
 from .source import UNIT
+
+Shuffle = Callable[[np.random.Generator, NDArray[np.int64]], None]
 
 WINDOW = UNIT
 """Rows of a window; constant, because the order must not depend on memory or batch size."""
@@ -25,9 +29,20 @@ def unit_order(seed: int, epoch: int, units: int) -> NDArray[np.int64]:
     return _generator(seed, epoch, 0).permutation(units)
 
 
-def window_permutation(seed: int, epoch: int, window: int, rows: int) -> NDArray[np.int64]:
+def window_permutation(
+    seed: int, epoch: int, window: int, rows: int, shuffle: Shuffle = np.random.Generator.shuffle
+) -> NDArray[np.int64]:
     """The order of the `rows` rows within a window of the stream: a permutation of 0 .. rows - 1."""
-    return _generator(seed, epoch, 1 + window).permutation(rows)
+    order = np.arange(rows, dtype=np.int64)
+    shuffle_window(seed, epoch, window, order, shuffle)
+    return order
+
+
+def shuffle_window(
+    seed: int, epoch: int, window: int, numbers: NDArray[np.int64], shuffle: Shuffle = np.random.Generator.shuffle
+) -> None:
+    """Bring the numbers of a window's rows into its order, in place. `shuffle` does it as NumPy's, or is that."""
+    shuffle(_generator(seed, epoch, 1 + window), numbers)
 
 
 def _generator(seed: int, epoch: int, stream: int) -> np.random.Generator:

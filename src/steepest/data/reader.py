@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError
-from .order import WINDOW, unit_order, window_permutation
+from .order import WINDOW, Shuffle, shuffle_window, unit_order, window_permutation
 from .source import TILE, UNIT, Block, Source, blocks, cut, read, recut
 from .table import Table
 
@@ -38,7 +38,7 @@ class Reader:
     After the first complete full pass, or the first reading of any kind of a table in memory: `used` is the number of
     live rows (N), `dropped` the number of rows left out for a missing value, `dropped_by_column` how many of them each
     column lacks. `rows_read` counts the rows that `full` and `batches` hand out; those of `windows` count when
-    somebody takes them.
+    somebody takes them. `shuffle` may be set to what does NumPy's faster.
     """
 
     def __init__(
@@ -51,6 +51,7 @@ class Reader:
         self.source = source
         self.rows = source.rows
         self.rows_read = 0
+        self.shuffle: Shuffle = np.random.Generator.shuffle
         self.used = 0
         self.dropped = 0
         self.dropped_by_column: dict[str, int] = {}
@@ -141,7 +142,7 @@ class Reader:
         few = max(WINDOW // size, 1) * size
         pieces: Iterable[tuple[Block, NDArray[np.int64] | None]]
         if isinstance(self.source, Table) and shuffle:
-            numbers = recut(self._ordered(seed, True, epoch, start, self._numbers), self.rows - start, size, few)
+            numbers = recut(self._shuffled(seed, epoch, start), self.rows - start, size, few)
             pieces = ((self._whole, block.columns["row"].view(np.int64)) for block in numbers)
         elif shuffle and size <= WINDOW:
             pieces = _whole_batches(self._permuted(seed, epoch, start, self._screened), self.rows, size)
@@ -163,11 +164,21 @@ class Reader:
 
     def _permuted(self, seed: int, epoch: int, start: int, units: Units) -> Iterator[tuple[Block, NDArray[np.int64]]]:
         """The windows of the stream as they lie, each with the order of its rows, from row `start` of the order on."""
+        for window in self._windows(seed, epoch, start, units):
+            order = window_permutation(seed, epoch, window.first_row // WINDOW, window.rows, self.shuffle)
+            yield window, order[max(start - window.first_row, 0) :]
+
+    def _shuffled(self, seed: int, epoch: int, start: int) -> Iterator[Block]:
+        """The numbers of a table's rows in the order of an epoch, from row `start` of the order on."""
+        for window in self._windows(seed, epoch, start, self._numbers):
+            shuffle_window(seed, epoch, window.first_row // WINDOW, window.columns["row"].view(np.int64), self.shuffle)
+            yield cut(window, max(start - window.first_row, 0), window.rows)
+
+    def _windows(self, seed: int, epoch: int, start: int, units: Units) -> Iterator[Block]:
+        """The windows of the stream as they lie, from the one that row `start` is in."""
         order_of_units = unit_order(seed, epoch, len(self.source.units)).tolist()
         first = start // WINDOW * WINDOW
-        for window in recut(self._stream(order_of_units, first, units), self.rows - first, WINDOW, WINDOW):
-            order = window_permutation(seed, epoch, window.first_row // WINDOW, window.rows)
-            yield window, order[max(start - window.first_row, 0) :]
+        yield from recut(self._stream(order_of_units, first, units), self.rows - first, WINDOW, WINDOW)
 
     def _stream(self, order: Sequence[int], start: int, units: Units) -> Iterator[Block]:
         """The units in this order, from row `start` of the stream on; `first_row` counts in the stream."""

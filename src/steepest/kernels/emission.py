@@ -9,6 +9,7 @@ from typing import Any
 
 from llvmlite import ir
 
+from ..data.source import TILE
 from ..formula.objective import Layout
 from ..formula.program import LEAVES, Graph
 from ..types import Array
@@ -19,7 +20,9 @@ from .vectormath import EMITTERS
 
 UNROLLED = 16  # columns of a matrix up to here are values of their own; more are looped over
 
-BYTE, FLAG = ir.IntType(8), ir.IntType(1)
+LINE = 64  # bytes of a line of the cache
+
+BYTE = ir.IntType(8)
 POINTER = ir.PointerType()
 BYTES = ir.VectorType(BYTE, WIDTH)
 
@@ -176,14 +179,18 @@ class Rows:
     """Emits row expressions for eight rows at a time.
 
     `begin` computes what does not depend on the row, `group` the rest. `order`: the address of row numbers, where the
-    rows are taken in another order than they lie in.
+    rows are taken in another order than they lie in; `along`: matrices whose rows are vectors over their columns.
+    Where `held` is set, theta is there and not in memory.
     """
 
     def __init__(self, lanes: Lanes, graph: Graph, outputs: Sequence[int], layout: Layout, columns: Sequence[str],
-                 kinds: Mapping[str, Kind], frame: Value, order: Value | None = None) -> None:  # fmt: skip
+                 kinds: Mapping[str, Kind], frame: Value, order: Value | None = None,
+                 along: frozenset[int] = frozenset()) -> None:  # fmt: skip
         self.lanes, self.graph, self.kinds, self.order = lanes, graph, kinds, order
         self.builder, self.memory = lanes.builder, Memory(lanes.builder)
-        self._layout = layout
+        self._layout, self._along = layout, along
+        self.held: list[Value] | None = None  # theta, eight parameters each
+        self._single = False  # one row in every lane
         memory, builder = self.memory, self.builder
         self.theta = memory.word(frame, THETA, POINTER)
         self.rows = memory.word(frame, ROWS)
@@ -205,7 +212,7 @@ class Rows:
         self._packed: dict[int, Packed] = {}
         for node in self._nodes:
             width = self._loaded_width(node)
-            if width is not None and width > UNROLLED:
+            if width is not None and width > UNROLLED and node not in along:
                 self._packed[node] = builder.alloca(VECTOR, size=width), WIDTH
         self._uniform: dict[int, Value] = {}
 
@@ -293,6 +300,16 @@ class Rows:
         `places`: where to put wide matrices that whoever calls wants to find there.
         """
         self._packed.update(places or {})
+        return self._group(i, mask)
+
+    def single(self, i: Value) -> dict[int, Any]:
+        """The same at one row, which stands in every lane."""
+        self._single = True
+        values = self._group(i, None)
+        self._single = False
+        return values
+
+    def _group(self, i: Value, mask: Value | None) -> dict[int, Any]:
         values: dict[int, Any] = dict(self._uniform)
         for node in self._nodes:
             if node in self._rowwise and node not in values:
@@ -319,9 +336,7 @@ class Rows:
         if op == "pi":
             return lanes.number(math.pi)
         if op == "name":
-            place = self._layout.slices[args[0]].start
-            return lanes.splat(self.builder.load(self.memory.at(self.theta, integer(place)), typ=DOUBLE, align=8))
-
+            return self.parameter(self._layout.slices[args[0]].start)
         for place, argument in enumerate(args):
             if self._fused.get(argument) == node:
                 product = [values[a] for a in graph.arguments(argument)]
@@ -347,12 +362,17 @@ class Rows:
     # loads -------------------------------------------------------------------------------------------------
     def _load(self, name: str, node: int, i: Value, mask: Value | None) -> Any:
         kind = self.kinds[name]
+        if node in self._along:
+            assert kind.width is not None
+            rows = [self._row(i)] if self._single else self._eight_rows(i, mask)
+            vectors = [self._stretch(self._address(name, row), kind.width) for row in rows]
+            return vectors if mask is None else self._alive(vectors, mask)
         if kind.width is None:
             return self._vector(name, i, mask, integer(0))
         if kind.width > UNROLLED:
             self._pack(name, kind.width, self._packed[node], i, mask)
             return Matrix(kind.width, None, self._packed[node], self.memory)
-        if kind.number == "f8" and kind.along_columns and kind.width > 1 and not kind.along_rows:
+        if kind.number == "f8" and kind.along_columns and kind.width > 1 and not kind.along_rows and not self._single:
             values = self._transposed(name, kind.width, i, mask)
         else:
             values = [self._vector(name, i, mask, integer(j)) for j in range(kind.width)]
@@ -368,6 +388,9 @@ class Rows:
         base = self.pointers[name]
         if kind.width is not None:
             base = self.memory.at(base, builder.mul(j, column_stride), BYTE)
+        if self._single:
+            one = builder.load(self.memory.at(base, builder.mul(self._row(i), row_stride), BYTE), typ=typ, align=1)
+            return self.lanes.splat(getattr(builder, widen)(one, DOUBLE) if widen else one)
         if kind.along_rows and self.order is None:
             where = self.memory.at(base, i, typ)
             if mask is None:
@@ -391,9 +414,83 @@ class Rows:
             if mask is not None:
                 last = self.builder.sub(self.rows, integer(1))
                 row = self.builder.select(self.builder.icmp_signed("<", row, last), row, last)
-            if self.order is not None:
-                row = self.builder.load(self.memory.at(self.order, row, INTEGER), typ=INTEGER, align=8)
-            yield row
+            yield self._row(row)
+
+    def _row(self, i: Value) -> Value:
+        """The number of the row that is taken at i."""
+        if self.order is None:
+            return i
+        return self.builder.load(self.memory.at(self.order, i, INTEGER), typ=INTEGER, align=8)
+
+    def _address(self, name: str, row: Value) -> Value:
+        """Where a row of a column begins."""
+        return self.memory.at(self.pointers[name], self.builder.mul(row, self.strides[name][0]), BYTE)
+
+    def live_at(self, i: Value) -> Value:
+        """Whether the row that is taken at i counts: a scalar."""
+        place = self.memory.at(self.live, self.builder.mul(self._row(i), self.live_stride), BYTE)
+        return self.builder.icmp_unsigned("!=", self.builder.load(place, typ=BYTE, align=1), ir.Constant(BYTE, 0))
+
+    def prefetch(self, i: Value) -> None:
+        """Have the row that is taken at i, or the last one, brought into the first cache."""
+        builder = self.builder
+        last = builder.sub(self.rows, integer(1))
+        row = self._row(builder.select(builder.icmp_signed("<", i, last), i, last))
+        for name, kind in self.kinds.items():
+            start, size = self._address(name, row), int(kind.number[1:])
+            bytes_ = size * (kind.width or 1) if kind.along_columns or kind.width is None else size
+            for at in dict.fromkeys([*range(0, bytes_, LINE), bytes_ - 1]):
+                self._fetch(self.memory.at(start, integer(at), BYTE), 3)
+
+    def sweep(self, first: Value, end: Value) -> Value:
+        """Have what is taken from first to end brought into the cache as it lies, which memory gives several times as
+        fast as row by row. Not where much more lies between these rows than they are: they may come from two pieces
+        of a table. A number that depends on all that was read, so that it is.
+        """
+        builder, lanes = self.builder, self.lanes
+        whole = builder.add(first, builder.and_(builder.sub(end, first), integer(-WIDTH)))
+        least, most = lanes.integer(-1 << 63), lanes.integer((1 << 63) - 1)
+
+        def bounds(low: Value, high: Value) -> list[Value]:
+            """The lowest and the highest row, both within limits that are given in every lane."""
+
+            def look(i: Value, held: list[Value]) -> Sequence[Value]:
+                eight = builder.load(self.memory.at(self.order, i, INTEGER), typ=INTEGERS, align=8)
+                inside = lanes.both(builder.icmp_signed(">=", eight, low), builder.icmp_signed("<", eight, high))
+                return [builder.select(lanes.both(inside, builder.icmp_signed(op, eight, value)), eight, value)
+                        for op, value in zip("<>", held, strict=True)]  # fmt: skip
+
+            found = repeat(builder, first, whole, WIDTH, [most, least], look)
+            return [lanes.call(f"llvm.vector.reduce.{op}.v8i64", INTEGER, value)
+                    for op, value in zip(("smin", "smax"), found, strict=True)]  # fmt: skip
+
+        low, high = bounds(least, most)
+        middle = lanes.whole(builder.add(low, builder.ashr(builder.sub(high, low), integer(1))))
+        pieces = [bounds(least, middle), bounds(middle, most)]
+        counts = [builder.add(builder.sub(high, low), integer(1)) for low, high in pieces]
+        taken = builder.sub(end, first)
+        dense = builder.icmp_signed("<=", builder.add(*counts), builder.add(taken, builder.ashr(taken, integer(1))))
+        dense = builder.and_(dense, builder.icmp_signed(">=", taken, integer(TILE)))
+        seen = integer(0)
+        for (low, _), count in zip(pieces, counts, strict=True):
+            low, count = (builder.select(dense, value, integer(0)) for value in (low, count))
+            pieces_of = [(name, j) for name, kind in self.kinds.items()
+                         for j in range(1 if kind.along_columns else min(kind.width or 1, UNROLLED))]  # fmt: skip
+            for name, j in pieces_of:
+                size = builder.mul(count, self.strides[name][0])
+                start = self.memory.at(self._address(name, low), builder.mul(self.strides[name][1], integer(j)), BYTE)
+
+                def line(at: Value, held: list[Value], start: Value = start) -> Sequence[Value]:
+                    place = self.memory.at(start, at, BYTE)
+                    return [builder.or_(held[0], builder.zext(builder.load(place, typ=BYTE, align=1), INTEGER))]
+
+                seen = repeat(builder, integer(0), size, LINE, [seen], line)[0]
+        return seen
+
+    def _fetch(self, place: Value, cache: int) -> None:
+        """Bring a line to be read into a cache: 3 the first, 2 the second."""
+        number = [ir.Constant(ir.IntType(32), n) for n in (0, cache, 1)]
+        self.lanes.call("llvm.prefetch.p0", ir.VoidType(), place, *number)
 
     def _transposed(
         self, name: str, width: int, i: Value, mask: Value | None, first: Value | None = None
@@ -408,16 +505,30 @@ class Rows:
         if first is not None:
             return self.turned([self.memory.load(start, first) for start in starts])
         if width < WIDTH:
-            within = ir.Constant(MASK, [ir.Constant(FLAG, int(k < width)) for k in range(WIDTH)])
-            zero, align = ir.Constant(VECTOR, None), ir.Constant(ir.IntType(32), 1)
-            loaded = [self.lanes.call("llvm.masked.load.v8f64.p0", VECTOR, s, align, within, zero) for s in starts]
-            return self.turned(loaded)[:width]
+            return self.turned([self._stretch(start, width)[0] for start in starts])[:width]
         columns: list[Value] = []
         while len(columns) < width:  # the last eight may overlap the ones before
             at = min(len(columns), width - WIDTH)
             turned = self.turned([self.memory.load(start, integer(at)) for start in starts])
             columns += turned[len(columns) - at :]
         return columns
+
+    def _alive(self, rows: list[list[Value]], mask: Value) -> list[list[Value]]:
+        """Rows as vectors over their columns, 0 where they are dead."""
+        lanes, bits = self.lanes, self.builder.sext(mask, INTEGERS)
+        every = [lanes.spread(bits, k) for k in range(WIDTH)]
+        return [[lanes.from_bits(lanes.both(lanes.bits(x), alive)) for x in row]
+                for row, alive in zip(rows, every, strict=True)]  # fmt: skip
+
+    def _stretch(self, start: Value, width: int) -> list[Value]:
+        """So many doubles from an address on, eight each; 0 beyond the last."""
+        parts = [self.memory.load(start, integer(at)) for at in range(0, width // WIDTH * WIDTH, WIDTH)]
+        if width % WIDTH:
+            zero, align = ir.Constant(VECTOR, None), ir.Constant(ir.IntType(32), 1)
+            rest = self.memory.at(start, integer(width // WIDTH * WIDTH))
+            within = self.lanes.where(range(width % WIDTH))
+            parts.append(self.lanes.call("llvm.masked.load.v8f64.p0", VECTOR, rest, align, within, zero))
+        return parts
 
     def turned(self, rows: list[Value]) -> list[Value]:
         """The transpose of eight vectors, in three rounds of exchanging halves."""
@@ -462,14 +573,27 @@ class Rows:
 
             repeat(builder, integer(0), integer(width), 1, [], single)
 
-    def _dot(self, matrix: Matrix, name: str) -> Value:
+    def _dots(self, rows: list[list[Value]], name: str) -> Value:
+        """Rows as vectors over their columns @ vector of parameters."""
+        place, lanes = self._layout.slices[name], self.lanes
+        theta, sums = self.stretch(place.start, place.stop), []
+        for row in rows:
+            total = lanes.number(0.0)
+            for x, element in zip(row, theta, strict=True):
+                total = lanes.fma(x, element, total)
+            sums.append(total)
+        return lanes.total(sums[0]) if self._single else lanes.totals(sums)
+
+    def _dot(self, matrix: Matrix | list[list[Value]], name: str) -> Value:
         """matrix @ vector of parameters: one sum, or where it is wide four, which do not wait for one another."""
+        if isinstance(matrix, list):
+            return self._dots(matrix, name)
         start, zero = self._layout.slices[name].start, self.lanes.number(0.0)  # from 0: no sum of zeros is -0
         sums = [zero] * (4 if matrix.width > UNROLLED else 1)
         many = len(sums)
 
         def add(j: int, held: list[Value]) -> None:
-            held[j % many] = self.lanes.fma(matrix.column(j), self._element(integer(start + j)), held[j % many])
+            held[j % many] = self.lanes.fma(matrix.column(j), self.parameter(start + j), held[j % many])
 
         def four(j: Value, held: list[Value]) -> Sequence[Value]:
             places = [self.builder.add(j, integer(k)) for k in range(many)]
@@ -489,3 +613,14 @@ class Rows:
 
     def _element(self, place: Value) -> Value:
         return self.lanes.splat(self.builder.load(self.memory.at(self.theta, place), typ=DOUBLE, align=8))
+
+    def parameter(self, place: int) -> Value:
+        """A number of theta in every lane."""
+        if self.held is None:
+            return self._element(integer(place))
+        return self.lanes.spread(self.held[place // WIDTH], place % WIDTH)
+
+    def stretch(self, start: int, stop: int) -> list[Value]:
+        """A piece of theta, eight each; beyond its last comes what may be there, or 0."""
+        assert self.held is not None
+        return [self.lanes.window(self.held, at) for at in range(start, stop, WIDTH)]

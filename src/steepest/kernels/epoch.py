@@ -8,97 +8,58 @@ comes from these instead, and no row is read.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from llvmlite import ir
 
 from ..data.source import TILE
-from ..formula.objective import Penalty, RowSums
-from ..formula.program import UpdateRule
+from ..formula.objective import RowSums
+from .control import (
+    ALL_ROWS,
+    AT_GRADIENT,
+    AT_LOSS,
+    BATCH,
+    END,
+    EPOCH,
+    GOING,
+    GRADIENT,
+    LIMIT,
+    LIMITED,
+    LOSS,
+    NOT_FINITE,
+    ORDER,
+    PARAMETERS_NOT_FINITE,
+    RATE,
+    RATE_UNFIT,
+    RECORDED,
+    RECORDS,
+    ROW,
+    STATUS,
+    STEP,
+    VALUE,
+    WEIGHT,
+    WIDE,
+    Controlled,
+    Steps,
+)  # fmt: skip
 from .emission import POINTER, Kind, Memory, evaluated, integer, repeat
+from .held import HeldLoop
 from .lanes import DOUBLE, INTEGER, INTEGERS, WIDTH, Lanes, Value
 from .loops import SumsLoop
-
-#: the words of a control block: where a run of steps stands, and what ends it
-(ROW, END, BATCH, STEP, EPOCH, LIMIT, STATUS, RECORDED, ORDER, MEMORY, RECORDS, WIDE,
- ALL_ROWS, WEIGHT, RATE, GRADIENT, LOSS, VALUE, WORDS) = range(19)  # fmt: skip
-
-#: why a run of steps ended
-GOING, LIMITED, AT_GRADIENT, AT_LOSS, NOT_FINITE, RATE_UNFIT, PARAMETERS_NOT_FINITE = range(7)
-
-
-@dataclass(frozen=True)
-class Steps:
-    """What is compiled: sums of loss and gradient (None: a quadratic), the rule, what is added, how it is reduced.
-
-    `whole`: every step is on all rows, and the tests of loss and gradient stand before the update.
-    """
-
-    size: int
-    rule: UpdateRule
-    rows: RowSums | None
-    penalty: Penalty | None
-    reduce: str
-    sign: float
-    whole: bool
-    ordered: bool = False
-    apart: bool = False  # whether the sums are made elsewhere, between two calls
-    scaled: bool = False  # whether the rule runs in standardised parameters
-    centre: int | None = None  # the place of an intercept against which these are centred
-
-    @property
-    def padded(self) -> int:
-        """Doubles of a vector of parameters in memory."""
-        return -(-self.size // WIDTH) * WIDTH
-
-    @property
-    def vectors(self) -> int:
-        """Vectors of parameters in memory: theta, gradient, lower, upper, the trial, each state, and four of `scaled`:
-        phi, its units, the means, the theta of the trial."""
-        return self.scaling + 4 * self.scaled
-
-    @property
-    def scaling(self) -> int:
-        """The first vector of standardised parameters."""
-        return 5 + len(self.rule.state)
 
 
 def steps_loop(steps: Steps, kinds: Mapping[str, Kind]) -> str:
     """IR of `run(frame, scratch, control)`."""
     if steps.apart:
         return _UpdateLoop(steps).text()
-    return _RowsLoop(steps, steps.rows, kinds).text() if steps.rows is not None else _QuadraticLoop(steps).text()
+    if steps.rows is None:
+        return _QuadraticLoop(steps).text()
+    return (HeldLoop if HeldLoop.fits(steps, kinds) else _RowsLoop)(steps, steps.rows, kinds).text()
 
 
-class _Step:
+class _Step(Controlled):
     """What follows the sums: penalty, reduction, records, tests, rule."""
 
-    builder: ir.IRBuilder
-    lanes: Lanes
-    memory: Memory
-    control: Value
-    steps: Steps
     totals: Value
-
-    def _control(self, place: int, typ: ir.Type = INTEGER) -> Value:
-        return self.memory.word(self.control, place, typ)
-
-    def _set(self, place: int, value: Value) -> None:
-        self.builder.store(value, self.memory.at(self.control, integer(place), INTEGER), align=8)
-
-    def _vector(self, number: int) -> Value:
-        """The address of a vector of parameters: 0 theta, 1 gradient, 2 lower, 3 upper, 4 trial, then the states."""
-        return self.memory.at(self._control(MEMORY, POINTER), integer(number * self.steps.padded))
-
-    def _scalar(self, value: Value) -> Value:
-        return self.builder.extract_element(value, ir.Constant(ir.IntType(32), 0))
-
-    def _splat(self, place: int) -> Value:
-        return self.lanes.splat(self._control(place, DOUBLE))
-
-    def _count(self, place: int) -> Value:
-        """An integer of the control block as a double, in every lane."""
-        return self.lanes.splat(self.builder.sitofp(self._control(place), DOUBLE))
 
     def begin(self, head: ir.Block) -> None:
         """Enter: at the first step, or in the middle of one that a limit had cut in two, before its update."""
@@ -172,7 +133,12 @@ class _Step:
         factor = one if steps.reduce == "sum" else lanes.div(one, share)
         scale = one if steps.reduce == "sum" else lanes.div(one, self._splat(WEIGHT))
         total = lanes.mul(lanes.splat(builder.load(self.totals, typ=DOUBLE, align=8)), factor)
-        penalty = self._penalty(share if steps.reduce == "sum" else one)
+        theta = self._vector(0)
+
+        def parameter(j: int) -> Value:
+            return lanes.splat(builder.load(memory.at(theta, integer(j)), typ=DOUBLE, align=8))
+
+        penalty = self._penalty(share if steps.reduce == "sum" else one, parameter)
         if penalty:
             total = lanes.add(total, penalty[0])
         if steps.reduce == "rmse":
@@ -200,18 +166,6 @@ class _Step:
 
         repeat(builder, integer(0), integer(steps.padded), WIDTH, [], slope)
         return self._scalar(loss if steps.sign > 0 else lanes.neg(loss))
-
-    def _penalty(self, share: Value) -> list[Value]:
-        """Value and derivatives of the penalty, times its share; nothing where there is none."""
-        penalty = self.steps.penalty
-        if penalty is None:
-            return []
-        theta = self._vector(0)
-        names = {name: self.lanes.splat(self.builder.load(self.memory.at(theta, integer(j)), typ=DOUBLE, align=8))
-                 for j, name in enumerate(penalty.layout.flat)}  # fmt: skip
-        outputs = [penalty.node, *penalty.slopes]
-        values = evaluated(self.lanes, penalty.graph, outputs, names)
-        return [self.lanes.mul(share, values[node]) for node in outputs]
 
     def _norm(self) -> Value:
         """The Euclidean norm of the gradient, a scalar."""
@@ -344,6 +298,8 @@ class _RowsLoop(SumsLoop, _Step):
         self.totals = self.out
         self.clean = builder.icmp_unsigned("==", self.rows.live_stride, integer(0))
         head, work, stop = (builder.append_basic_block(name) for name in ("batch", "work", "stop"))
+        if self.steps.ordered:
+            self._set(ORDER, self.rows.sweep(self._control(ROW), self._control(END)))
         self.begin(head)
         builder.position_at_end(head)
         first = self._control(ROW)

@@ -7,7 +7,7 @@ every processor. Only `fma` fuses, and only where it is written.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from llvmlite import ir
@@ -64,6 +64,11 @@ class Lanes:
         one = self.builder.insert_element(ir.Constant(VECTOR, ir.Undefined), scalar, ir.Constant(ir.IntType(32), 0))
         zeros = ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), None)
         return self.builder.shuffle_vector(one, ir.Constant(VECTOR, ir.Undefined), zeros)
+
+    def whole(self, scalar: Value) -> Value:
+        """A 64-bit integer of the program in every lane."""
+        one = self.builder.insert_element(ir.Constant(INTEGERS, ir.Undefined), scalar, ir.Constant(ir.IntType(32), 0))
+        return self.shuffled(one, one, [0] * WIDTH)
 
     # arithmetic, each correctly rounded --------------------------------------------------------------------
     def add(self, a: Value, b: Value) -> Value:
@@ -184,6 +189,15 @@ class Lanes:
         bits = self.builder.bitcast(mask, ir.IntType(8))
         return self.builder.icmp_unsigned("!=", bits, ir.Constant(ir.IntType(8), 0))
 
+    def all(self, mask: Value) -> Value:
+        """Whether every lane of a mask holds: a scalar i1."""
+        bits = self.builder.bitcast(mask, ir.IntType(8))
+        return self.builder.icmp_unsigned("==", bits, ir.Constant(ir.IntType(8), 255))
+
+    def same(self, a: Value, scalar: Value) -> Value:
+        """The lanes of integers that are a scalar of the program."""
+        return self.builder.icmp_signed("==", a, self.whole(scalar))
+
     def rare(self, mask: Value, usual: Value, unusual: Callable[[], Value]) -> Value:
         """`usual`, but `unusual()` in the lanes of the mask: code that is jumped over where no lane needs it.
 
@@ -206,6 +220,48 @@ class Lanes:
             value.add_incoming(a, before)
             value.add_incoming(b, inside)
         return tuple(values)
+
+    # across the lanes --------------------------------------------------------------------------------------
+    def shuffled(self, a: Value, b: Value, places: Sequence[int]) -> Value:
+        """Lane k is lane places[k] of a, or from 8 on of b."""
+        return self.builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), list(places)))
+
+    def spread(self, a: Value, lane: int) -> Value:
+        """One lane in all."""
+        return self.shuffled(a, a, [lane] * WIDTH)
+
+    def where(self, lanes: Iterable[int]) -> Value:
+        """The mask of some lanes."""
+        chosen = set(lanes)
+        return ir.Constant(MASK, [int(k in chosen) for k in range(WIDTH)])
+
+    def window(self, vectors: Sequence[Value], start: int) -> Value:
+        """Eight doubles of a row of vectors from a place on, which may be below 0; 0 outside."""
+        zero, (first, shift) = self.number(0.0), divmod(start, WIDTH)
+        low, high = (vectors[k] if 0 <= k < len(vectors) else zero for k in (first, first + 1))
+        return self.shuffled(low, high, range(shift, shift + WIDTH)) if shift else low
+
+    def total(self, a: Value) -> Value:
+        """The sum of the lanes, in every lane; added as in `totals`."""
+        for distance in (4, 2, 1):
+            a = self.add(a, self.shuffled(a, a, [k ^ distance for k in range(WIDTH)]))
+        return a
+
+    def totals(self, vectors: Sequence[Value | None]) -> Value:
+        """Lane k is the sum of the lanes of vector k, None a zero: halves, then quarters, then neighbours added."""
+        parts = list(vectors)
+        for distance in (4, 2, 1):
+            low = [k if not k & distance else WIDTH + k - distance for k in range(WIDTH)]
+            high = [k + distance for k in low]
+            merged: list[Value | None] = []
+            for a, b in zip(parts[:distance], parts[distance:], strict=True):
+                if a is None and b is None:
+                    merged.append(None)
+                    continue
+                a, b = (self.number(0.0) if x is None else x for x in (a, b))
+                merged.append(self.add(self.shuffled(a, b, low), self.shuffled(a, b, high)))
+            parts = merged
+        return self.number(0.0) if parts[0] is None else parts[0]
 
     # bits --------------------------------------------------------------------------------------------------
     def bits(self, a: Value) -> Value:

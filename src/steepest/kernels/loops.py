@@ -148,7 +148,8 @@ class TileLoop:
     emitter: type[Rows] = Rows
 
     def __init__(self, graph: Graph, outputs: Sequence[int], layout: Layout, columns: Sequence[str],
-                 kinds: Mapping[str, Kind], control: bool = False, ordered: bool = False) -> None:  # fmt: skip
+                 kinds: Mapping[str, Kind], control: bool = False, ordered: bool = False,
+                 along: frozenset[int] = frozenset()) -> None:  # fmt: skip
         self.module = ir.Module("rows")
         function = ir.Function(self.module, ir.FunctionType(ir.VoidType(), [POINTER] * (2 + control)), "run")
         self.frame, self.scratch = function.args[:2]
@@ -158,7 +159,7 @@ class TileLoop:
         self.memory = Memory(self.builder)
         self.out = self.memory.word(self.frame, OUT, POINTER)
         order = self.memory.word(self.frame, COUNTER, POINTER) if ordered else None
-        self.rows = self.emitter(self.lanes, graph, outputs, layout, columns, kinds, self.frame, order)
+        self.rows = self.emitter(self.lanes, graph, outputs, layout, columns, kinds, self.frame, order, along)
         self.rows.begin()
         self.only_masked = len(graph.reachable(outputs)) > LARGE
 
@@ -263,7 +264,8 @@ def _is_scalar(item: Item) -> bool:
 class SumsLoop(TileLoop):
     """Sums, and the loop over tiles that makes them."""
 
-    def __init__(self, rows: RowSums, kinds: Mapping[str, Kind], control: bool = False, ordered: bool = False) -> None:
+    def __init__(self, rows: RowSums, kinds: Mapping[str, Kind], control: bool = False, ordered: bool = False,
+                 along: frozenset[int] = frozenset()) -> None:  # fmt: skip
         self.spec, self.shape = rows, Shape(rows)
         weight = () if rows.weight is None else (Item(((rows.weight, None),)),)
         self.sums = (*rows.sums, *weight)
@@ -272,7 +274,7 @@ class SumsLoop(TileLoop):
             parts += self._factors(item.terms[0][0])[1] if _is_scalar(item) else [n for t in item.terms for n in t]
         parts += [n for group in self.shape.groups for item in group for t in item.terms for n in t]
         needed = list(dict.fromkeys(n for n in parts if n is not None))
-        super().__init__(rows.graph, needed, rows.layout, rows.columns_used, kinds, control, ordered)
+        super().__init__(rows.graph, needed, rows.layout, rows.columns_used, kinds, control, ordered, along)
         self.leading = self.shape.strip + PADDING
         self.strip = self.memory.at(self.scratch, integer(self.shape.size * WIDTH))
 

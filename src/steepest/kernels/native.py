@@ -14,7 +14,7 @@ from ..types import Array, Total
 from .emission import Kind
 from .loops import Shape, sums_loop
 from .numpy import NumpyKernel
-from .running import Loop, Pass, compiled, fold
+from .running import Loop, Pass, fold, remembered, sums_program
 
 AT_ONCE = 1 << 29  # rows × operations of a call: some 20 to 200 ms, beside which the call itself costs nothing
 HELD = 1 << 18  # numbers: sums of tiles that are held before they are added up
@@ -93,13 +93,6 @@ class NativeKernel:
         kinds = tuple(map(Kind.of, columns))
         if kinds not in self._loops:
             rows, named = self.rows, dict(zip(self.rows.columns_used, kinds, strict=True))
-            index = {node: i for i, node in enumerate(rows.outputs)}
-            parts = (*rows.sums, *rows.columns, *(side for pair in rows.crosses for side in pair))
-            items = tuple(
-                (item.width, *((index[n], None if m is None else index[m]) for n, m in item.terms)) for item in parts
-            )
-            apart = (items, len(rows.sums), len(rows.columns), rows.weight is None, rows.layout,
-                     rows.columns_used, kinds)  # fmt: skip
-            self._loops[kinds] = compiled(rows.graph, rows.outputs, apart,
-                                          lambda: Loop(sums_loop(rows, named), self._shape.scratch))  # fmt: skip
+            self._loops[kinds] = remembered((sums_program(rows), kinds),
+                                            lambda: Loop(sums_loop(rows, named), self._shape.scratch))  # fmt: skip
         return self._loops[kinds]

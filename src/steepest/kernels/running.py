@@ -15,16 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data.source import TILE
+from ..formula.objective import RowSums
 from ..formula.program import Graph
 from ..types import Array
 from . import SHARED
-from .emission import CHUNK, COLUMNS, COUNTER, TILES
+from .emission import CHUNK, COLUMNS, COUNTER, LINE, TILES
 from .lanes import WIDTH
 from .loops import fold_loop
 from .machine import Library, Target, build
 
 KEPT = 256  # compiled programs that are kept
-LINE = 64  # bytes of a line of the cache
 GRAB = 16  # tiles that a thread takes at once
 
 
@@ -161,16 +161,13 @@ if hasattr(os, "register_at_fork"):  # another thread may have been compiling
     os.register_at_fork(after_in_child=_COMPILED.__init__)  # type: ignore[misc]
 
 
-def remembered(text: str, make: Callable[[], Any]) -> Any:
-    """What was made of the same IR before."""
-    return _COMPILED.get((text, Target.chosen()), make)
+def remembered(key: Any, make: Callable[[], Any]) -> Any:
+    """What was made of the same before."""
+    return _COMPILED.get((key, Target.chosen()), make)
 
 
-def compiled(graph: Graph, outputs: Sequence[int], apart: Any, make: Callable[[], Loop]) -> Loop:
-    """The loop of a program, from the memory where an equal one was compiled before.
-
-    `apart` holds what else tells two loops of one program apart.
-    """
+def program(graph: Graph, outputs: Sequence[int]) -> tuple[Any, ...]:
+    """What tells a program from others, in whatever graph it stands."""
     number: dict[int, int] = {}
     lines = []
     for node in graph.reachable(outputs):
@@ -178,9 +175,16 @@ def compiled(graph: Graph, outputs: Sequence[int], apart: Any, make: Callable[[]
         arguments = graph.arguments(node)
         lines.append((op, *(number[a] for a in arguments)) if arguments else (op, *map(repr, args)))
         number[node] = len(number)
-    key = tuple(lines), tuple(number[n] for n in outputs), apart, Target.chosen()
-    found: Loop = _COMPILED.get(key, make)
-    return found
+    return tuple(lines), tuple(number[n] for n in outputs)
+
+
+def sums_program(rows: RowSums) -> tuple[Any, ...]:
+    """The same of sums over rows."""
+    index = {node: i for i, node in enumerate(rows.outputs)}
+    parts = (*rows.sums, *rows.columns, *(side for pair in rows.crosses for side in pair))
+    items = tuple((item.width, *((index[n], None if m is None else index[m]) for n, m in item.terms)) for item in parts)
+    return (program(rows.graph, rows.outputs), items, len(rows.sums), len(rows.columns), rows.weight is None,
+            rows.layout, rows.columns_used)  # fmt: skip
 
 
 @cache

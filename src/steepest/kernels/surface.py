@@ -74,10 +74,12 @@ class Surface:
         """What runs so many steps on mini-batches as machine code; None where that is not worth it, or impossible."""
         if steps < WORTH_STEPS:
             return None
+        from .permutation import shuffle
         from .stepper import Stepper, possible
 
         if not possible(rule, self.objective):
             return None
+        self.reader.shuffle = shuffle
         return Stepper(self.objective, rule, theta, self.rows, self.weight, whole=False, scaling=scaling)
 
     def full_stepper(

@@ -18,7 +18,7 @@ from .lanes import INTEGER, WIDTH, Lanes
 from .loops import REGISTERS, TileLoop
 from .machine import Library, Target, build
 from .native import AT_ONCE, HELD
-from .running import Loop, Pass, address, compiled
+from .running import Loop, Pass, address, remembered, sums_program
 from .twofold import Arithmetic, Twofold, Value
 
 PLAIN = 8  # operations on plain numbers that one on pairs is, about
@@ -42,7 +42,8 @@ class TwofoldRows(Rows):
         given = [values[a] for a in args]
         return self.arithmetic.operation(self.graph, node, given, lambda *g: operation(self.lanes, self.graph, node, g))
 
-    def _dot(self, matrix: Matrix, name: str) -> Value:
+    def _dot(self, matrix: Matrix | list[list[Value]], name: str) -> Value:
+        assert isinstance(matrix, Matrix)  # no rows are vectors over their columns here
         start, zero = self._layout.slices[name].start, self.lanes.number(0.0)
 
         def add(j: Any, held: list[Value]) -> list[Value]:
@@ -197,12 +198,10 @@ class TwofoldNativeKernel:
 
     def _loop(self, columns: Sequence[Array]) -> Loop:
         rows, kinds = self.rows, tuple(map(Kind.of, columns))
-        index = {node: i for i, node in enumerate(rows.outputs)}
-        items = tuple((item.width, *((index[n], None if m is None else index[m]) for n, m in item.terms))
-                      for item in rows.sums)  # fmt: skip
         named = dict(zip(rows.columns_used, kinds, strict=True))
-        return compiled(rows.graph, rows.outputs, ("twofold", items, rows.layout, rows.columns_used, kinds),
-                        lambda: Loop(TwofoldLoop(rows, named).text(), 2 * self._padded * WIDTH))  # fmt: skip
+        loop: Loop = remembered(("twofold", sums_program(rows), kinds),
+                                lambda: Loop(TwofoldLoop(rows, named).text(), 2 * self._padded * WIDTH))  # fmt: skip
+        return loop
 
 
 @cache

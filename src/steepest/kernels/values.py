@@ -47,13 +47,13 @@ class RowValues:
     def _native(self, columns: Sequence[Array], rows: int) -> Array:
         from .emission import Kind
         from .loops import values_loop
-        from .running import Loop, Pass, compiled
+        from .running import Loop, Pass, program, remembered
 
         kinds, nodes = tuple(map(Kind.of, columns)), [self._node]
         if kinds not in self._loops:
             named = dict(zip(self._columns, kinds, strict=True))
-            self._loops[kinds] = compiled(
-                self._graph, nodes, (self._layout, *named.items()),
+            self._loops[kinds] = remembered(
+                (program(self._graph, nodes), self._layout, *named.items()),
                 lambda: Loop(values_loop(self._graph, nodes, self._layout, self._columns, named)),
             )  # fmt: skip
         out = np.empty(rows)
