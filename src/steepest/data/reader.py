@@ -194,9 +194,12 @@ class Reader:
 
     def _screen(self, block: Block, count: _Count) -> Block:
         """The block with its dead rows marked."""
-        wanted = None if self._condition is None else self._condition(block)
-        live = np.ones(block.rows, np.bool_) if wanted is None else wanted.copy()
         odd = {name: column for name, column in block.columns.items() if not np.isfinite(column).all()}
+        wanted = None if self._condition is None else self._condition(block)
+        if not odd and wanted is None and self._weight is None:
+            count.used += block.rows
+            return block
+        live = np.ones(block.rows, np.bool_) if wanted is None else wanted.copy()
         missing = np.zeros(block.rows, np.bool_)
         for name, column in odd.items():
             here = _by_row(np.isnan(column)) & live
