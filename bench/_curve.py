@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import sys
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,10 @@ from _epochs_sections import CLOSE, fit
 from _timing import seconds
 
 BATCHES = (1, 4, 16, 64, 256, 1024, 4096, 16_384, 65_536)  # and all rows
-RATES = [2.0**k for k in range(2, -17, -1)]  # the same for every batch size
+RATES = [2.0**k for k in range(-16, 3)]  # the same for every batch size
 LONGEST = 5.0  # seconds after which a run is given up
 SPAN = 150.0  # steps × rate after which a run hovers: the curvature of both models is above 0.2
-FINE = 1.1  # the steps of a run are known to this factor
+FINE = 1.2  # the steps of a run are known to this factor
 
 
 class Runs:
@@ -38,7 +39,7 @@ class Runs:
 
     def steps_needed(self, rate: float, most: float) -> int | None:
         """The fewest steps, to a factor of FINE, that come near enough within `most` seconds; None where none do."""
-        few, many = 0, 1
+        few, many = 0, max(1, round(4.0 / rate))
         while True:
             height, taken = self.above(rate, many)
             if height <= CLOSE:
@@ -52,20 +53,17 @@ class Runs:
             few, many = (few, middle) if self.above(rate, middle)[0] <= CLOSE else (middle, many)
         return many
 
-    def best(self) -> dict[str, Any]:
-        """The rate of the grid that is there first, by the seconds of whole fits."""
-        self.run(RATES[-1], 2)
+    def best(self, lowest: int) -> dict[str, Any]:
+        """The rate of the grid that is there first, by the seconds of whole fits; from this place of the grid up."""
+        self.run(RATES[0], 2)
         found: dict[str, Any] = {}
-        for rate in RATES:
-            steps = self.steps_needed(rate, min(LONGEST, 2 * found.get("time", LONGEST)))
-            if steps is None:
-                if found:
-                    break  # lower rates take longer still
-                continue
-            time = statistics.median(self.above(rate, steps)[1] for _ in range(3))
-            if found and time > found["time"]:
+        for place, rate in enumerate(RATES[lowest:], lowest):
+            steps = self.steps_needed(rate, LONGEST)
+            time = np.inf if steps is None else statistics.median(self.above(rate, steps)[1] for _ in range(3))
+            if steps is not None and time < found.get("time", np.inf):
+                found = {"time": time, "steps": steps, "rate": rate, "rows": steps * self.batch, "place": place}
+            elif found:
                 break
-            found = {"time": time, "steps": steps, "rate": rate, "rows": steps * self.batch}
         return found
 
 
@@ -76,7 +74,11 @@ def curve(rows: int, rounds: int) -> dict[str, Any]:
         X, y = make(rows)
         lowest = loss(model, X, y, minimiser(model, X, y))
         sizes = [batch for batch in BATCHES if batch < rows] + [rows]
-        found[model] = {str(batch): Runs(model, X, y, lowest, batch).best() for batch in sizes}
+        found[model], place = {}, 0
+        for batch in sizes:  # a larger batch bears no lower rate; one place lower is tried nevertheless
+            best = Runs(model, X, y, lowest, batch).best(max(place - 1, 0))
+            found[model][str(batch)], place = best, best.get("place", place)
+            print(f"  {model}, batches of {batch:,}: {best}", file=sys.stderr, flush=True)
         one = Runs(model, X, y, lowest, 1024)
         found[model]["one step"] = {"time": statistics.median(one.above(1e-3, 1)[1] for _ in range(5))}
     return found

@@ -280,7 +280,7 @@ def _curve(results: Results, folder: Path) -> Iterator[str]:
     yield (
         "Gradient descent from zeros on two threads, shuffled, a constant rate. Every batch size has the same grid of"
         " rates, 4, 2, 1, 1/2, ..., and the one that is there first counts; the steps are the fewest that are near"
-        " enough, to a tenth. A time is a whole fit, medians of 3; with *all* every step reads all rows, without"
+        " enough, to a fifth. A time is a whole fit, medians of 3; with *all* every step reads all rows, without"
         f" the collected sums that a fit without `batch` would use. Of it a fit of one step takes {costs}: what"
         " a fit looks at before and after its steps."
     )
