@@ -44,7 +44,7 @@ clean:
 	@touch .venv/.installed $@
 
 # What steepest is measured beside, apart from its own environment; what does not install is left out, and named.
-PEERS = numexpr numba jax torch==2.13.0 heyoka
+PEERS = numexpr numba jax optax torch==2.13.0 heyoka
 .venv-bench/.installed: Makefile | .venv-bench/bin/pip
 	@echo "installing the peers into .venv-bench: $(PEERS)"
 	@for peer in $(PEERS); do \

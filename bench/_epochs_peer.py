@@ -16,6 +16,7 @@ from _epochs_data import BATCH, RATES, excess, hold_to_one_core, logistic, regre
 from _timing import hold_to_two_cores, in_turn, seconds, versions
 
 Epoch = Callable[[], np.ndarray]
+SMALL = 1e-4  # norm of the gradient at which a minimum is near enough
 TORCH_ROWS = 32_000  # a loop of Python takes seconds for a million: measured on these, and scaled
 
 
@@ -80,7 +81,7 @@ def torch_minimum(model: str, X: np.ndarray, y: np.ndarray) -> np.ndarray:
 
     A, b = torch.from_numpy(X), torch.from_numpy(y)
     theta = torch.zeros(X.shape[1], dtype=torch.float64, requires_grad=True)
-    optimizer = torch.optim.LBFGS([theta], max_iter=100, tolerance_grad=1e-4, line_search_fn="strong_wolfe")
+    optimizer = torch.optim.LBFGS([theta], max_iter=100, tolerance_grad=SMALL, line_search_fn="strong_wolfe")
 
     def closure() -> Any:
         optimizer.zero_grad()
@@ -94,6 +95,51 @@ def torch_minimum(model: str, X: np.ndarray, y: np.ndarray) -> np.ndarray:
     return theta.detach().numpy()
 
 
+Minimum = Callable[[np.ndarray, np.ndarray], Callable[[], np.ndarray]]
+
+
+def jax_minimum(model: str, second: bool) -> Minimum:
+    """Full-batch L-BFGS of optax with its zoom line search, or Newton's method; the whole loop compiled."""
+    import jax
+    import jax.numpy as jnp
+
+    jax.config.update("jax_enable_x64", True)
+
+    def loss(theta: Any, A: Any, b: Any) -> Any:
+        z = A @ theta
+        return jnp.mean(0.5 * (z - b) ** 2 if model == "linear" else jnp.logaddexp(0.0, z) - b * z)
+
+    def newton(A: Any, b: Any) -> Any:
+        def step(state: Any) -> Any:
+            theta, g, k = state
+            theta = theta - jnp.linalg.solve(jax.hessian(loss)(theta, A, b), g)
+            return theta, jax.grad(loss)(theta, A, b), k + 1
+
+        zero = jnp.zeros(A.shape[1])
+        begun = zero, jax.grad(loss)(zero, A, b), 0
+        return jax.lax.while_loop(lambda s: (jnp.linalg.norm(s[1]) > SMALL) & (s[2] < 100), step, begun)[0]
+
+    def lbfgs(A: Any, b: Any) -> Any:
+        import optax
+
+        solver = optax.lbfgs()
+        both = optax.value_and_grad_from_state(lambda t: loss(t, A, b))
+
+        def step(state: Any) -> Any:
+            theta, inner, _, k = state
+            value, g = both(theta, state=inner)
+            moved, inner = solver.update(g, inner, theta, value=value, grad=g, value_fn=lambda t: loss(t, A, b))
+            theta = optax.apply_updates(theta, moved)
+            return theta, inner, jnp.linalg.norm(optax.tree_utils.tree_get(inner, "grad")), k + 1
+
+        zero = jnp.zeros(A.shape[1])
+        begun = zero, solver.init(zero), jnp.inf, 0
+        return jax.lax.while_loop(lambda s: (s[2] > SMALL) & (s[3] < 100), step, begun)[0]
+
+    run = jax.jit(newton if second else lbfgs)
+    return lambda X, y: lambda: np.asarray(run(jnp.asarray(X), jnp.asarray(y)))
+
+
 def epoch(contender: str, task: str, rows: int, rounds: int) -> dict[str, Any]:
     hold_to_one_core()
     rule, _, way = task.partition(" ")
@@ -105,19 +151,25 @@ def epoch(contender: str, task: str, rows: int, rounds: int) -> dict[str, Any]:
     return {"time": time * rows / measured, "rows": measured, "theta": theta.tolist(), "versions": versions()}
 
 
-def minimum(task: str, rows: int, rounds: int) -> dict[str, Any]:
+def minimum(contender: str, task: str, rows: int, rounds: int) -> dict[str, Any]:
+    """The data are in place, and what is compiled is compiled for their shape."""
     X, y = {"linear": regression, "logistic": logistic}[task](rows)
-    few = slice(0, min(rows, 1000))
-    torch_minimum(task, X[few], y[few])
+    make: dict[str, Callable[[], Minimum]] = {
+        "PyTorch, L-BFGS": lambda: lambda X, y: lambda: torch_minimum(task, X, y),
+        "JAX, L-BFGS (optax)": lambda: jax_minimum(task, second=False),
+        "JAX, Newton": lambda: jax_minimum(task, second=True),
+    }
+    call = make[contender]()(X, y)
+    call()
     found: list[np.ndarray] = []
-    times = [seconds(lambda: found.append(torch_minimum(task, X, y))) for _ in range(min(rounds, 3))]
+    times = [seconds(lambda: found.append(call())) for _ in range(min(rounds, 3))]
     return {"time": sorted(times)[len(times) // 2], "excess": excess(task, X, y, found[-1]), "versions": versions()}
 
 
 def measured(contender: str, task: str, rows: int, rounds: int) -> dict[str, Any]:
     try:
         if task in ("linear", "logistic"):
-            return minimum(task, rows, rounds)
+            return minimum(contender, task, rows, rounds)
         return epoch(contender, task, rows, rounds)
     except ImportError:
         return {"absent": "not installed"}

@@ -18,7 +18,7 @@ from _epochs_data import BATCH, FORMULAS, RATES, hold_to_one_core, logistic, los
 from _epochs_scale import scale
 from _timing import in_turn, seconds
 
-from nist import NIST, digits
+from nist import NIST, STARTS, digits
 
 PASSES = (9, 15)  # fits look at the whole between passes 1, 2, 4, 8, 16: the difference of these holds epochs alone
 SINGLE_PASSES = (5, 7)
@@ -169,19 +169,23 @@ def steps(rows: int, rounds: int) -> dict[str, Any]:
 
 
 def nist_linear(rows: int, rounds: int) -> dict[str, Any]:
-    """Digits of NIST's linear problems by defaults, and the condition of their columns."""
+    """Digits of NIST's linear problems by `auto` from each start, the least of them, and the columns' condition."""
     import steepest
 
     found = {}
     for path in sorted((NIST / "linear").glob("*.json")):
         problem = json.loads(path.read_text(encoding="utf-8"))
-        answer = steepest.fit(problem["formula"], problem["data"])
-        values = [float(answer.values[name]) for name in problem["parameters"]]
+        names, reached, status = problem["parameters"], {}, []
+        for start in STARTS["linear"]:
+            answer = steepest.fit(problem["formula"], problem["data"], start=dict.fromkeys(names, start))
+            reached[f"{start:g}"] = digits([float(answer.values[name]) for name in names], problem["certified"], 15.0)
+            status.append(str(answer.status))
         found[problem["name"]] = {
-            "digits": digits(values, problem["certified"], 15.0),
+            "from": reached,
+            "digits": min(reached.values()),
             "condition": float(np.linalg.cond(design(problem))),
-            "parameters": len(values),
-            "status": str(answer.status),
+            "parameters": len(names),
+            "status": ", ".join(dict.fromkeys(status)),
         }
     return found
 
@@ -255,6 +259,32 @@ def by_batches(
 
 
 def theirs(model: str, X: np.ndarray, y: np.ndarray) -> dict[str, Any]:
+    """scikit-learn, and SciPy with our gradient and with NumPy's."""
+    return scipy(model, X, y) | sklearn(model, X, y)
+
+
+def scipy(model: str, X: np.ndarray, y: np.ndarray) -> dict[str, Any]:
+    from scipy.optimize import minimize
+
+    import steepest
+
+    def by_numpy(theta: np.ndarray) -> tuple[float, np.ndarray]:
+        z = X @ theta
+        if model == "linear":
+            return float(np.mean(0.5 * (z - y) ** 2)), X.T @ (z - y) / len(y)
+        return float(np.mean(np.logaddexp(0.0, z) - y * z)), X.T @ (1.0 / (1.0 + np.exp(-z)) - y) / len(y)
+
+    def lowest(of: Callable[[np.ndarray], tuple[float, np.ndarray]]) -> np.ndarray:
+        found = minimize(of, np.zeros(X.shape[1]), jac=True, method="L-BFGS-B", options={"gtol": 1e-4, "ftol": 0.0})
+        return np.asarray(found.x)
+
+    def ours() -> np.ndarray:
+        return lowest(steepest.function(FORMULAS[model], {"X": X, "y": y}))
+
+    return {"SciPy, steepest.function": timed(ours, 3), "SciPy, NumPy": timed(lambda: lowest(by_numpy), 3)}
+
+
+def sklearn(model: str, X: np.ndarray, y: np.ndarray) -> dict[str, Any]:
     try:
         from sklearn.linear_model import LinearRegression, LogisticRegression
     except ImportError:
@@ -264,12 +294,15 @@ def theirs(model: str, X: np.ndarray, y: np.ndarray) -> dict[str, Any]:
             "scikit-learn, LinearRegression": timed(lambda: LinearRegression(fit_intercept=False).fit(X, y).coef_, 3)
         }
 
-    def lbfgs() -> np.ndarray:
-        return LogisticRegression(C=math.inf, fit_intercept=False, solver="lbfgs").fit(X, y).coef_[0]
+    def coefficients(solver: str) -> np.ndarray:
+        return LogisticRegression(C=math.inf, fit_intercept=False, solver=solver).fit(X, y).coef_[0]
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return {"scikit-learn, LogisticRegression (lbfgs)": timed(lbfgs, 3)}
+        return {
+            f"scikit-learn, LogisticRegression ({solver})": timed(partial(coefficients, solver), 3)
+            for solver in ("lbfgs", "newton-cholesky")
+        }
 
 
 SECTIONS: dict[str, Callable[[int, int], Any]] = {

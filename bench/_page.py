@@ -217,7 +217,7 @@ def _points(results: Results, folder: Path) -> str:
     axes.margins(x=0.15)
     axes.grid(axis="x", color="0.9")
     axes.spines[["top", "right"]].set_visible(False)
-    return _saved(figure, folder, "speed", "times of one pass of every contender")
+    return saved(figure, folder, "speed", "times of one pass of every contender")
 
 
 def _growth(results: Results, folder: Path) -> Iterator[str]:
@@ -254,10 +254,10 @@ def _lines(found: dict[str, Any], folder: Path) -> str:
     for axes in (left, right):
         axes.legend(fontsize=7, frameon=False)
         axes.spines[["top", "right"]].set_visible(False)
-    return _saved(figure, folder, "growth", "time per row by rows and by parameters")
+    return saved(figure, folder, "growth", "time per row by rows and by parameters")
 
 
-def _saved(figure: Any, folder: Path, name: str, text: str) -> str:
+def saved(figure: Any, folder: Path, name: str, text: str) -> str:
     import matplotlib.pyplot as plt
 
     path = folder / "images" / f"{name}.svg"

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 THREADS = 2  # everything is held to two cores
-PACKAGES = ("steepest", "numpy", "scipy", "llvmlite", "numexpr", "numba", "jax", "torch", "heyoka")
+PACKAGES = ("steepest", "numpy", "scipy", "llvmlite", "numexpr", "numba", "jax", "optax", "torch", "heyoka")
 
 
 def seconds(call: Callable[[], Any]) -> float:

@@ -18,8 +18,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from _epochs_page import verdicts, write_part
-from _epochs_sections import SECTIONS
+from _curve import curve
+from _epochs_page import MINIMA, verdicts, write_part
+from _epochs_sections import SECTIONS as HERE
+from _larger import larger
 from _page import aligned
 from _timing import hold_to_two_cores, machine
 from speed import ROOT, run
@@ -30,6 +32,7 @@ MODELS = ("linear", "logistic")
 ONE_THREAD = {
     "STEEPEST_THREADS": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1",
 }  # fmt: skip
+SECTIONS = HERE | {"curve": curve, "larger": larger}
 ALONE = ("batches", "single", "text")  # on one thread
 ALL = (*SECTIONS, "peers")
 
@@ -41,7 +44,7 @@ def section(name: str, rows: int, rounds: int) -> Any:
 
 def peers(python: str, rows: int, rounds: int) -> dict[str, Any]:
     """Every peer on every task that it has."""
-    tasks = {"JAX, scan": RULES, "PyTorch, loop": RULES, "PyTorch, LBFGS": MODELS}
+    tasks = {"JAX, scan": RULES, "PyTorch, loop": RULES} | dict.fromkeys(MINIMA, MODELS)
     if not Path(python).exists():
         return {name: {task: {"absent": "not installed"} for task in those} for name, those in tasks.items()}
     worker = str(Path(__file__).with_name("_epochs_peer.py"))

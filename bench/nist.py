@@ -17,7 +17,7 @@ from typing import Any
 import steepest
 
 NIST = Path(__file__).resolve().parents[1] / "tests" / "nist"
-STARTS = {"nonlinear": ("start1", "start2"), "linear": (0.0, 0.5, 1.0)}
+STARTS = {"nonlinear": ("start1", "start2"), "linear": (0.0, 1.0, 1000.0)}  # 1 is the answer of Wampler's problems
 WRONG = 4.0  # digits below which "converged" would be false
 
 

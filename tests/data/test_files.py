@@ -236,7 +236,7 @@ def test_more_files_than_may_be_open_are_read_in_any_order(tmp_path, monkeypatch
     for shuffle in (False, True):
         parts = list(reader.batches(64, seed=0, shuffle=shuffle, epoch=0))
         assert sorted(np.concatenate([part.columns["x"] for part in parts])) == list(range(400))
-    assert len(source._open) <= 16
+    assert len(source._idle) <= 16
 
 
 def test_large_row_groups_come_in_pieces_and_stay_units_of_the_order(tmp_path, monkeypatch):

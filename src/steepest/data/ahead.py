@@ -1,30 +1,66 @@
-"""One thread that reads the next piece while the present one is summed."""
+"""Threads that read the next units while the present one is summed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from contextlib import ExitStack
+from queue import SimpleQueue
+from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
+LANES = 2
+"""Units that are read at once: pyarrow decodes a column in one thread, so that a unit of few columns leaves processors
+idle. Each lane holds a piece in memory."""
 
-def ahead(items: Iterator[T]) -> Iterator[T]:
-    """The items of an iterator in their order, each made by a thread of its own while the one before it is in use.
 
-    Two items are alive at most. What the iterator raises is raised here; leaving early waits for the one that is made.
+def ahead(units: Sequence[int], pieces: Callable[[int], Iterator[T]]) -> Iterator[T]:
+    """The pieces of the units in their order, made by threads while the ones before are in use.
+
+    One piece in use and one for each lane are alive at most. What `pieces` raises is raised here, where its piece would
+    have come; leaving early waits for those that are being made.
     """
-    with ThreadPoolExecutor(1, "steepest-read") as pool:
-        coming = pool.submit(_next, items)
-        while found := coming.result():
-            (item,) = found
-            coming = pool.submit(_next, items)
-            del found
-            yield item
-            del item
+    with ExitStack() as stack:
+        lanes = [_Lane(units[k::LANES], pieces) for k in range(min(LANES, len(units)))]
+        for lane in lanes:
+            stack.callback(lane.close)
+        for place in range(len(units)):
+            yield from iter(lanes[place % LANES].next, None)
 
 
-def _next(items: Iterator[T]) -> tuple[T] | None:
-    for item in items:
-        return (item,)
-    return None
+class _Lane(Generic[T]):
+    """One thread and its share of the units: the pieces of each, and None after them."""
+
+    def __init__(self, units: Sequence[int], pieces: Callable[[int], Iterator[T]]) -> None:
+        self._items = _marked(units, pieces)
+        self._made = SimpleQueue[T | BaseException | None]()
+        self._pool = ThreadPoolExecutor(1, "steepest-read")
+        self._pool.submit(self._make)
+
+    def next(self) -> T | None:
+        found = self._made.get()
+        if isinstance(found, BaseException):
+            raise found
+        if found is not None:
+            self._pool.submit(self._make)
+        return found
+
+    def close(self) -> None:
+        self._pool.shutdown()
+
+    def _make(self) -> None:
+        """The next piece, and that a unit has ended before it: the lane begins another while its last is in use."""
+        try:
+            for item in self._items:
+                self._made.put(item)
+                if item is not None:
+                    return
+        except BaseException as error:  # raised by whoever takes it
+            self._made.put(error)
+
+
+def _marked(units: Sequence[int], pieces: Callable[[int], Iterator[T]]) -> Iterator[T | None]:
+    for unit in units:
+        yield from pieces(unit)
+        yield None

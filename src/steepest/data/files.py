@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import accumulate
 from pathlib import Path
 from threading import Lock
@@ -112,7 +112,7 @@ class FileTable:
         self.rows = self._first_rows[-1]
         size = 8 * self.rows * sum(kind.width or 1 for kind in schema.values())
         self._held: dict[int, dict[str, NDArray[np.float64]]] | None = {} if size <= HELD else None
-        self._open: OrderedDict[int, Any] = OrderedDict()
+        self._idle: list[tuple[int, Any]] = []  # handles and the places of their files, the last used last
         self._lock = Lock()
 
     @property
@@ -150,20 +150,24 @@ class FileTable:
         file = self._files[place]
         file.check()
         try:
-            yield from file.pieces(self._handle(place), unit - self._first_units[place], self._names)
+            with self._handle(place) as handle:
+                yield from file.pieces(handle, unit - self._first_units[place], self._names)
         except DataError:
             file.check()  # a file that was written to looks damaged
             raise
         file.check()
 
-    def _handle(self, place: int) -> Any:
+    @contextmanager
+    def _handle(self, place: int) -> Iterator[Any]:
+        """A handle of the file for one thread alone; afterwards it waits for the next unit of that file."""
         with self._lock:
-            if place not in self._open:
-                self._open[place] = self._files[place].open(self._names)
-                if len(self._open) > _OPEN:
-                    self._open.popitem(last=False)
-            self._open.move_to_end(place)
-            return self._open[place]
+            idle = next((k for k, (of, _) in enumerate(self._idle) if of == place), None)
+            handle = None if idle is None else self._idle.pop(idle)[1]
+        handle = self._files[place].open(self._names) if handle is None else handle
+        yield handle
+        with self._lock:
+            self._idle.append((place, handle))
+            del self._idle[:-_OPEN]
 
 
 def _joined(parts: list[dict[str, NDArray[np.float64]]]) -> dict[str, NDArray[np.float64]]:

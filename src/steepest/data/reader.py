@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..errors import DataError
 from .order import WINDOW, Shuffle, shuffle_window, unit_order, window_permutation
-from .source import TILE, UNIT, Block, Source, blocks, cut, read, recut
+from .source import TILE, UNIT, Block, Source, cut, read, recut
 from .table import Table
 
 Units = Callable[[Sequence[int]], Iterator[Block]]
@@ -57,7 +57,7 @@ class Reader:
         self.dropped_by_column: dict[str, int] = {}
         self._condition = condition
         self._weight = weight
-        self._dirty: frozenset[int] | None = None  # first rows of the blocks with dead rows; None: not known yet
+        self._dirty: frozenset[int] | None = None  # first rows of the runs with dead rows; None: not known yet
 
     @property
     def passes(self) -> float:
@@ -67,24 +67,19 @@ class Reader:
     def full(self, most: int = UNIT) -> Iterator[Block]:
         """One full pass in file order, in blocks on the grid of addition (see `steepest.data.source.blocks`).
 
-        The first complete pass finds `used` and `dropped`; later ones screen only the blocks that hold dead rows. A
-        table in memory is screened once, and comes in blocks of up to `most` rows, a multiple of TILE. Raises DataError
-        where a row cannot be used, or no row is left.
+        Blocks have up to `most` rows, a multiple of UNIT, as far as one piece of the source reaches. The first complete
+        pass finds `used` and `dropped`; later ones screen only the runs of rows that hold dead ones, and a table in
+        memory is screened once. Raises DataError where a row cannot be used, or no row is left.
         """
         if isinstance(self.source, Table):
             for block in recut([self._whole], self.rows, TILE, most):
                 self.rows_read += block.rows
                 yield block
             return
-        count = _Count()
-        dirty = set()
-        for block in blocks(self.source):
-            if self._dirty is None or block.first_row in self._dirty:
-                block = self._screen(block, count)
-                if block.live is not None:
-                    dirty.add(block.first_row)
+        count, dirty = _Count(), set[int]()
+        for block in recut(read(self.source, range(len(self.source.units))), self.rows, TILE, most):
             self.rows_read += block.rows
-            yield block
+            yield self._checked(block, count, dirty)
         if self._dirty is None:
             self._know(count, dirty)
 
@@ -95,18 +90,28 @@ class Reader:
 
     @cached_property
     def _whole(self) -> Block:
-        """A table in memory as one block, screened run by run."""
-        count, dirty = _Count(), set()
-        live = None
-        for block in blocks(self.source):
-            block = self._screen(block, count)
-            if block.live is not None:
-                dirty.add(block.first_row)
-                live = np.ones(self.rows, np.bool_) if live is None else live
-                live[block.first_row : block.first_row + block.rows] = block.live
-        self._know(count, dirty)
+        """A table in memory as one block."""
         assert isinstance(self.source, Table)
-        return Block(0, self.rows, self.source.columns, live)
+        count, dirty = _Count(), set[int]()
+        block = self._checked(Block(0, self.rows, self.source.columns), count, dirty)
+        self._know(count, dirty)
+        return block
+
+    def _checked(self, block: Block, count: _Count, dirty: set[int]) -> Block:
+        """The block with its dead rows marked, run by run: flags of UNIT rows stay in the cache.
+
+        Where a pass was made before, only the runs are screened that then held dead rows.
+        """
+        live = None
+        for run in recut([block], block.rows, TILE, UNIT):
+            if self._dirty is None or run.first_row in self._dirty:
+                run = self._screen(run, count)
+            if run.live is not None:
+                dirty.add(run.first_row)
+                live = np.ones(block.rows, np.bool_) if live is None else live
+                at = run.first_row - block.first_row
+                live[at : at + run.rows] = run.live
+        return block if live is None else replace(block, live=live)
 
     def _know(self, count: _Count, dirty: Iterable[int]) -> None:
         """Keep what a first complete pass has found."""
@@ -209,9 +214,12 @@ class Reader:
 
     def _screen(self, block: Block, count: _Count) -> Block:
         """The block with its dead rows marked."""
-        wanted = None if self._condition is None else self._condition(block)
-        live = np.ones(block.rows, np.bool_) if wanted is None else wanted.copy()
         odd = {name: column for name, column in block.columns.items() if not np.isfinite(column).all()}
+        wanted = None if self._condition is None else self._condition(block)
+        if not odd and wanted is None and self._weight is None:
+            count.used += block.rows
+            return block
+        live = np.ones(block.rows, np.bool_) if wanted is None else wanted.copy()
         missing = np.zeros(block.rows, np.bool_)
         for name, column in odd.items():
             here = _by_row(np.isnan(column)) & live

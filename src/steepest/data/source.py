@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, chain
 from typing import Any, NoReturn, Protocol
 
 import numpy as np
@@ -86,11 +86,14 @@ class Source(Protocol):
         """The columns of one unit, float64 and C-contiguous, (rows,) or (rows, q); a null is NaN."""
 
     def pieces(self, unit: int) -> Iterator[Piece]:
-        """The same, in consecutive pieces where a unit is too large to be held: the rows of each, and its columns."""
+        """The same, in consecutive pieces where a unit is too large to be held: the rows of each, and its columns.
+
+        A slow source is asked for several units at once, each by a thread of its own.
+        """
 
     @property
     def slow(self) -> bool:
-        """Whether reading takes long enough to be done ahead by a thread."""
+        """Whether reading takes long enough to be done ahead by threads."""
 
     def locate(self, row: int) -> str:
         """The place of a row for people: "row 17", "row 81,204 of part.parquet", "line 14 of a.csv"."""
@@ -133,19 +136,18 @@ def blocks(source: Source) -> Iterator[Block]:
     return recut(read(source, range(len(source.units))), source.rows, TILE, UNIT)
 
 
-def read(source: Source, order: Iterable[int]) -> Iterator[Block]:
+def read(source: Source, order: Sequence[int]) -> Iterator[Block]:
     """The units of a selected source in this order, in pieces; `first_row` is the place of each in the table."""
     first_rows = list(accumulate(source.units, initial=0))
 
-    def pieces() -> Iterator[Block]:
-        for unit in order:
-            at = first_rows[unit]
-            for rows, columns in source.pieces(unit):
-                if rows:
-                    yield Block(at, rows, columns)
-                at += rows
+    def pieces(unit: int) -> Iterator[Block]:
+        at = first_rows[unit]
+        for rows, columns in source.pieces(unit):
+            if rows:
+                yield Block(at, rows, columns)
+            at += rows
 
-    return ahead(pieces()) if source.slow else pieces()
+    return ahead(order, pieces) if source.slow else chain.from_iterable(map(pieces, order))
 
 
 def recut(pieces: Iterable[Block], rows: int, grid: int, most: int) -> Iterator[Block]:
