@@ -12,8 +12,8 @@ from _epochs_sections import CLOSE, fit
 from _timing import seconds
 
 BATCHES = (1, 4, 16, 64, 256, 1024, 4096, 16_384, 65_536)  # and all rows
-RATES = [2.0**k for k in range(-16, 3)]  # the same for every batch size
-LONGEST = 5.0  # seconds after which a run is given up
+RATES = [2.0**k for k in range(-18, 3)]  # the same for every batch size
+LONGEST = 10.0  # seconds after which a run is given up
 SPAN = 150.0  # steps × rate after which a run hovers: the curvature of both models is above 0.2
 FINE = 1.2  # the steps of a run are known to this factor
 
@@ -57,12 +57,14 @@ class Runs:
         """The rate of the grid that is there first, by the seconds of whole fits; from this place of the grid up."""
         self.run(RATES[0], 2)
         found: dict[str, Any] = {}
+        worse = 0
         for place, rate in enumerate(RATES[lowest:], lowest):
             steps = self.steps_needed(rate, LONGEST)
             time = np.inf if steps is None else statistics.median(self.above(rate, steps)[1] for _ in range(3))
             if steps is not None and time < found.get("time", np.inf):
                 found = {"time": time, "steps": steps, "rate": rate, "rows": steps * self.batch, "place": place}
-            elif found:
+                worse = 0
+            elif found and (worse := worse + 1) == 2:
                 break
         return found
 
@@ -75,8 +77,8 @@ def curve(rows: int, rounds: int) -> dict[str, Any]:
         lowest = loss(model, X, y, minimiser(model, X, y))
         sizes = [batch for batch in BATCHES if batch < rows] + [rows]
         found[model], place = {}, 0
-        for batch in sizes:  # a larger batch bears no lower rate; one place lower is tried nevertheless
-            best = Runs(model, X, y, lowest, batch).best(max(place - 1, 0))
+        for batch in sizes:  # the mean of more rows bears no lower rate
+            best = Runs(model, X, y, lowest, batch).best(place)
             found[model][str(batch)], place = best, best.get("place", place)
             print(f"  {model}, batches of {batch:,}: {best}", file=sys.stderr, flush=True)
         one = Runs(model, X, y, lowest, 1024)
