@@ -214,7 +214,6 @@ def test_a_start_outside_its_bounds_begins_at_the_bound():
         {"errors": "sandwich"},
         {"loss": "huber"},
         {"loss": "logistic"},
-        {"fixed": {"a": "b"}},
     ],
 )
 def test_what_is_not_built_yet_is_refused_with_one_sentence(option):

@@ -154,15 +154,14 @@ class Run:
             **(NO_CERTIFICATE if descent.verdict is None else descent.verdict.certificate),
             "gradient_check": surface.gradient_check(descent.start),
         }
-        free = layout.values(descent.theta)
+        values = layout.values(descent.theta) | objective.held.values(layout.places, descent.theta)
         formula = objective.formula
-        names = [n for n in formula.names if n in free or n in objective.fixed]
         kept = None
         if descent.path is not None:
             path = descent.path.rows()
             kept = Trace(path[:, 0].astype(int), path[:, 1], path[:, 2], path[:, 3:], layout.flat, descent.path.every)
         return Fit(
-            values={n: free[n] if n in free else objective.fixed[n] for n in names},
+            values={name: values[name] for name in formula.names if name in values},
             errors=spread, covariance=doubt.covariance, free=layout.flat,
             loss=evaluation.loss, total=evaluation.total * objective.sign, rss=rss,
             rms=None if rss is None or not surface.rows else float(np.sqrt(rss / surface.rows)),

@@ -24,6 +24,7 @@ from .evaluate import Evaluator
 from .grammar import Formula
 from .program import Graph
 from .structure import Structure
+from .ties import Held
 
 KINKED = frozenset(("abs", "sign", "min", "max", "clip", "where"))
 LARGEST = sys.float_info.max
@@ -138,7 +139,7 @@ class Objective:
 
     Nodes of `graph`: `loss` (of a row), `left`, `prediction`, `residual` (left - prediction; None: the loss is not
     half its square), `weight`, `sigma`, `condition` (of `where`). `columns` of the data are used; `lower` and `upper`
-    (p,) bound theta; `fixed` holds the numbers put in. `reduce` is "mean", "sum" or "rmse"; `sign` is -1 where the user
+    (p,) bound theta; `held` are the numbers and ties put in. `reduce` is "mean", "sum" or "rmse"; `sign` is -1 where the user
     maximises: the loss is then the negative of the function.
     """
 
@@ -155,7 +156,7 @@ class Objective:
     condition: int | None
     lower: Array
     upper: Array
-    fixed: Mapping[str, float] = field(default_factory=dict)
+    held: Held = field(default_factory=Held)
     reduce: str = "mean"
     sign: float = 1.0
     sigma: int | None = None
@@ -423,7 +424,7 @@ class Objective:
             width = place.stop - place.start
             theta[place] = numbers(given.pop(name), f"start of {name}", width)
         for name in given:
-            if name not in self.fixed:
+            if name not in self.held:
                 raise FitError(unknown("start", name, self.layout.names))
         return np.clip(theta, self.lower, self.upper), tuple(missing)
 
