@@ -148,7 +148,10 @@ class Run:
         verdict = descent.verdict if descent.status is Status.CONVERGED else None
         doubt = Uncertainty(None, "errors hold only at a minimum")
         if verdict is not None:
-            doubt = uncertainty(objective, verdict.inverse, verdict.exact, verdict.held, rss, surface.rows, errors)
+            doubt = uncertainty(
+                objective, verdict.inverse, verdict.exact, verdict.held, rss, surface.rows, errors,
+                lambda: surface.scores(descent.theta),
+            )  # fmt: skip
         spread = None if doubt.covariance is None else layout.values(np.sqrt(np.diag(doubt.covariance)))
         certificate = {
             **(NO_CERTIFICATE if descent.verdict is None else descent.verdict.certificate),

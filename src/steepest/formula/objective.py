@@ -233,6 +233,13 @@ class Objective:
             columns = tuple(self._items(root, self.model_partials))
             return RowSums(self.graph, self.layout, self.columns, (), columns, weight=self.weight)
 
+    @cached_property
+    def score_rows(self) -> RowSums:
+        """Σ over rows of g·gᵀ, g the gradient of w·(loss of the row): the middle of a sandwich."""
+        with self.graph.growing:
+            scores = tuple(self._items(self.weight, self.loss_partials))
+        return RowSums(self.graph, self.layout, self.columns, columns=scores, weight=self.weight)
+
     def _sum_of_squares(self, node: int) -> RowSums:
         square = self.graph.apply("**", node, self.graph.number(2))
         if self.weight is not None:

@@ -217,6 +217,11 @@ class Surface:
         rows = self.objective.slope_rows
         return rows.split(self._total(kernel_for(rows, self.reader.rows), theta).values)[0]
 
+    def scores(self, theta: Array) -> Array:
+        """Σ over rows of g·gᵀ (p, p), g the gradient of w·(loss of the row): one pass."""
+        rows = self.objective.score_rows
+        return rows.split(self._total(kernel_for(rows, self.reader.rows), theta).values)[0]
+
     def _sum_of(self, rows: RowSums, theta: Array) -> float:
         return float(self._total(kernel_for(rows, self.reader.rows), theta).values[0])
 
