@@ -66,7 +66,7 @@ _where_to = _options(
         "--start", metavar="A=1,B=2", multiple=True, help="Start values; vectors 'B=[1, 2]' or B[0]=1,B[1]=2."
     ),
     click.option("--bounds", metavar="'B=0:'", multiple=True, help="Bounds: 'b=0:', 'b=:5', 'a=0:1,b=0:'."),
-    click.option("--fixed", metavar="C=0", multiple=True, help="Hold parameters at these values."),
+    click.option("--fixed", metavar="C=0", multiple=True, help="Hold parameters at numbers, or tie them: 'b2=b1'."),
 )
 _how = _options(
     click.option("--method", default="auto", show_default=True,
@@ -102,7 +102,13 @@ _later_alone = _options(*(click.option(f"--{name}", hidden=True) for name in ("r
 @_how
 @click.option("--batch", metavar="N", help="Rows a step; 1 is SGD, all (the default) every row.")
 @click.option("--reduce", type=click.Choice(["mean", "sum"]), default="mean", help="What the rate multiplies.")
-@click.option("--errors", default="auto", help="hessian: errors by the inverse Hessian, also for a loss of your own.")
+@click.option("--errors", default="auto", help="auto, hessian (also for a loss of your own), or sandwich.")
+@click.option(
+    "--interval",
+    type=click.Choice(["wald", "profile"]),
+    default="wald",
+    help="95 % intervals by the errors, or by the profile of the likelihood.",
+)
 @click.option("--no-shuffle", is_flag=True, help="Mini-batches in the order of the file.")
 @_outputs
 @_later
@@ -239,14 +245,20 @@ def compare(
 @click.argument("saved", metavar="FIT.JSON")
 @click.argument("data", nargs=-1)
 @click.option("--out", metavar="FILE", help="Write to a .csv or .parquet file instead of stdout.")
-def predict(saved: str, data: tuple[str, ...], out: str | None) -> None:
+@click.option(
+    "--band",
+    type=click.Choice(["confidence", "prediction"]),
+    help="Columns lower and upper: of the curve, or of a new observation.",
+)
+@click.option("--level", type=float, metavar="P", default=0.95, show_default=True, help="The level of the band.")
+def predict(saved: str, data: tuple[str, ...], out: str | None, band: str | None, level: float) -> None:
     """The right-hand side of a saved fit for every row of DATA, as one column `prediction` in the order of the rows.
 
-    A row with a null in a used column gets an empty cell.
+    A row with a null in a used column gets an empty cell. With --band the columns `lower` and `upper` stand beside it.
 
     \b
     steepest predict fit.json new.csv > predicted.csv
-    steepest predict fit.json new.parquet --out predicted.parquet
+    steepest predict fit.json new.parquet --out predicted.parquet --band prediction
     """
     path = arguments.table(data, "predict FIT.JSON")
     arguments.check_output("--out", out, [saved, *data], (".csv", ".parquet"))
@@ -254,7 +266,7 @@ def predict(saved: str, data: tuple[str, ...], out: str | None) -> None:
     from .predictions import predictions, refuse_input, write
 
     refuse_input(out, saved, list(data))
-    written = write(predictions(load(saved), path), out, sys.stdout)
+    written = write(predictions(load(saved), path, band, level), out, sys.stdout)
     if out is not None:
         say(f"{written:,} predictions written to {out}")
 
@@ -290,7 +302,7 @@ def _answer(run: Callable[..., Fit], given: dict[str, Any], formula: str) -> int
     from ..types import Stop
 
     limits = {name: given[name] for name in ("steps", "passes", "gradient", "seconds") if given[name] is not None}
-    as_json, quiet = given["as_json"], given["quiet"]
+    as_json, quiet, interval = given["as_json"], given["quiet"], given.get("interval", "wald")
     if quiet:
         warnings.simplefilter("ignore")
     answer = run(
@@ -302,9 +314,9 @@ def _answer(run: Callable[..., Fit], given: dict[str, Any], formula: str) -> int
     if as_json:
         import json
 
-        say(json.dumps(answer.as_dict(), allow_nan=False))
+        say(json.dumps(answer.as_dict(interval), allow_nan=False))
     else:
-        say(answer.text())
+        say(answer.text(interval))
     note = remark if as_json else say
     save = given["save"]
     if save is None and answer.exit_status == 130:

@@ -58,15 +58,12 @@ def bind(
     if sigma is not None and formula.left is None:
         raise FitError("sigma belongs to residuals; a formula without = is the loss of a row: write the sigma into it")
     deviation = None if sigma is None else _deviation(graph, sigma, rowwise)
-    weight = None if weights is None else _extra(graph, weights, "weights", rowwise)
-    if deviation is not None:
-        precision = graph.apply("**", deviation, graph.number(-2))
-        weight = precision if weight is None else times(graph, weight, precision)
+    weight = _weight(graph, weights, deviation, rowwise)
 
     unused = [c for c in columns if c not in formula.names and c not in graph.names(_present(weight, condition))]
     _check_roles(formula, names, unused, {*given, *parameters})
     widths = _widths(formula, graph, rowwise)
-    held = _hold(fixed or {}, names, widths, rowwise)
+    held = hold(fixed or {}, names, widths, rowwise)
     free = [n for n in names if n not in held]
     layout = Layout(tuple(free), tuple(widths.get(n) for n in free))
     if len(set(layout.flat)) != layout.size:
@@ -102,7 +99,7 @@ def bind(
     )  # fmt: skip
 
 
-def _hold(fixed: Mapping[str, object], names: Sequence[str], widths: Mapping[str, int | None],
+def hold(fixed: Mapping[str, object], names: Sequence[str], widths: Mapping[str, int | None],
          columns: Collection[str]) -> Held:  # fmt: skip
     """`fixed` read: a number, or the text of a formula of other parameters. Raises FitError, FormulaError."""
     for name in fixed:
@@ -269,6 +266,21 @@ def _extra(graph: Graph, text: str, what: str, columns: Mapping[str, int | None]
     return graph.copy_from(formula.graph, [formula.right], {})[0]
 
 
+def precision(
+    graph: Graph, weights: str | None, sigma: str | float | None, columns: Mapping[str, int | None]
+) -> int | None:
+    """The node of weights/σ²; None where neither is given."""
+    return _weight(graph, weights, None if sigma is None else _deviation(graph, sigma, columns), columns)
+
+
+def _weight(graph: Graph, weights: str | None, deviation: int | None, columns: Mapping[str, int | None]) -> int | None:
+    weight = None if weights is None else _extra(graph, weights, "weights", columns)
+    if deviation is None:
+        return weight
+    known = graph.apply("**", deviation, graph.number(-2))
+    return known if weight is None else times(graph, weight, known)
+
+
 def _deviation(graph: Graph, sigma: str | float, columns: Mapping[str, int | None]) -> int:
     """The node of the known standard deviations."""
     if isinstance(sigma, str):
@@ -328,7 +340,9 @@ def _bounds(bounds: Mapping[str, object] | None, layout: Layout, held: Held) -> 
         if name not in layout.slices:
             if name in held.ties:
                 tie = held.ties[name]
-                raise FitError(f"{name} is tied ({name} = {tie.text}) and has bounds: bound {listed(tie.names)} instead")
+                raise FitError(
+                    f"{name} is tied ({name} = {tie.text}) and has bounds: bound {listed(tie.names)} instead"
+                )
             if name in held:
                 raise FitError(f"{name} is fixed and has bounds: leave one of the two out")
             raise FitError(unknown("bounds", name, layout.names))

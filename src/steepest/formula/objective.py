@@ -139,8 +139,8 @@ class Objective:
 
     Nodes of `graph`: `loss` (of a row), `left`, `prediction`, `residual` (left - prediction; None: the loss is not
     half its square), `weight`, `sigma`, `condition` (of `where`). `columns` of the data are used; `lower` and `upper`
-    (p,) bound theta; `held` are the numbers and ties put in. `reduce` is "mean", "sum" or "rmse"; `sign` is -1 where the user
-    maximises: the loss is then the negative of the function.
+    (p,) bound theta; `held` are the numbers and ties put in. `reduce` is "mean", "sum" or "rmse"; `sign` is -1 where
+    the user maximises: the loss is then the negative of the function.
     """
 
     formula: Formula
@@ -213,10 +213,25 @@ class Objective:
 
     @cached_property
     def signal_rows(self) -> RowSums:
-        """Σ w·y², y the left side."""
+        """Σ w·y² and Σ w·y, y the left side."""
         assert self.left is not None
         with self.graph.growing:
-            return self._sum_of_squares(self.left)
+            squares = self._sum_of_squares(self.left)
+            return replace(squares, sums=(*squares.sums, self._times(self.weight, Partial(((self.left, None),)))))
+
+    def spread_rows(self, mean: float) -> RowSums:
+        """Σ w·(y - mean)²."""
+        assert self.left is not None
+        with self.graph.growing:
+            return self._sum_of_squares(self.graph.apply("-", self.left, self.graph.number(mean)))
+
+    @cached_property
+    def log_weight_rows(self) -> RowSums:
+        """Σ log w."""
+        assert self.weight is not None
+        with self.graph.growing:
+            logarithm = Item(((self.graph.apply("log", self.weight), None),))
+        return RowSums(self.graph, self.layout, self.columns, (logarithm,), weight=self.weight)
 
     @cached_property
     def residual_rows(self) -> RowSums:
@@ -331,6 +346,7 @@ class Objective:
             if need is Need.HESSIAN:
                 curvature = self._assemble(parts[1 + names :])
         signal = float(parts[0][0]) if need is Need.NORMAL else None
+        level = float(parts[1][0]) if need is Need.NORMAL else None
         t = s
         if self.penalty is not None:
             value, first, second = self.penalty.at(theta)
@@ -339,7 +355,7 @@ class Objective:
             slope = None if slope is None else slope + first
             curvature = None if curvature is None else curvature + second
             gauss = None if gauss is None else gauss + second
-        return replace(self.reduced(t, s, slope, curvature, gauss, total), signal=signal)
+        return replace(self.reduced(t, s, slope, curvature, gauss, total), signal=signal, level=level)
 
     def reduced(
         self, t: float, s: float, slope: Array | None, curvature: Array | None, gauss: Array | None, total: Total

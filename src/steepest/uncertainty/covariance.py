@@ -85,7 +85,7 @@ def uncertainty(
 def correlation(covariance: Array) -> Array:
     """The correlations (p, p): the covariance in units of the standard errors."""
     spread = np.sqrt(np.diag(covariance))
-    found = np.clip(covariance / np.outer(spread, spread), -1.0, 1.0)
+    found: Array = np.clip(covariance / np.outer(spread, spread), -1.0, 1.0)
     np.fill_diagonal(found, 1.0)
     return found
 
@@ -98,3 +98,10 @@ def quantile(level: float, degrees: int | None) -> float:
 
     upper = 0.5 + level / 2.0
     return float(special.ndtri(upper) if degrees is None else special.stdtrit(degrees, upper))
+
+
+def significance(ratio: float, degrees: int | None) -> float:
+    """The chance of a value as far from 0 as `ratio` standard errors, either way, were it 0."""
+    from scipy import special
+
+    return float(2.0 * (special.ndtr(-abs(ratio)) if degrees is None else special.stdtr(degrees, -abs(ratio))))
