@@ -184,7 +184,8 @@ class Fit:
         """The right-hand side of the formula for each row of a table, (rows,); NaN where a column is null.
 
         band: "confidence" for the curve itself, "prediction" for a new observation, whose own noise (s²/weight, or the
-        known sigma²) is then added; the answer is (rows, 3): the value, the lower and the upper end at `level`. Raises DataError for a table that lacks a column, FitError where there are no errors or no noise is known.
+        known sigma²) is then added; the answer is (rows, 3): the value, the lower and the upper end at `level`.
+        Raises DataError for a table that lacks a column, FitError where there are no errors or no noise is known.
         """
         return np.concatenate([np.zeros(0 if band is None else (0, 3)), *self.predict_parts(data, band, level)])
 
@@ -274,8 +275,8 @@ class Fit:
         return flatten(self.values)
 
     def plot(self, path: str | os.PathLike[str]) -> str:
-        """Draw data, fit with its 95 % confidence band and residuals to a PNG or SVG file; of minimize the loss by step,
-        where there is a trace."""
+        """Draw data, fit with its 95 % confidence band, and residuals to a PNG or SVG file; of minimize the loss by
+        step, where there is a trace."""
         from .report import plots  # pictures are rarer than answers
 
         formula = parse(self.formula)

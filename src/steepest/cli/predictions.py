@@ -99,6 +99,8 @@ def _parquet(parts: Iterable[Array], path: Path) -> int:
     finally:
         if writer is not None:
             writer.close()
+    if writer is None:  # a table without rows
+        pq.write_table(pa.table({COLUMNS[0]: pa.array([], pa.float64())}), path)
     return written
 
 
