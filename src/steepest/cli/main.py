@@ -194,12 +194,15 @@ def explain(formula: str, data: tuple[str, ...], loss: str) -> None:
 @click.argument("formula")
 @click.argument("data", nargs=-1)
 @click.option("--batches", metavar="1,8,all", help="Rows a step of each run; by default 1, 8, 64, ... and all.")
-@click.option("--methods", metavar="M,M", default="gd", show_default=True, help="Methods, as in fit --method.")
-@click.option("--seeds", metavar="N", default="3", callback=whole_option, help="Orders of the rows for a batch size.")
+@click.option("--against", metavar="F", multiple=True, help="A formula to compare FORMULA with, on the same rows.")
+@click.option("--methods", metavar="M,M", help="Methods, as in fit --method.  [default: gd]")
+@click.option("--seeds", metavar="N", callback=whole_option, help="Orders of the rows for a batch size.  [default: 3]")
 @click.option("--starts", metavar="N", callback=whole_option, help="Draw N starts within --bounds, or around --start.")
 @click.option("--passes", type=float, metavar="N", help="Passes for each run.  [default: 20]")
 @click.option("--loss", default="squares", show_default=True, help="squares, rmse, or a formula of y and prediction.")
 @_where_to
+@click.option("--weights", metavar="W", help="Relative precisions: a column or an expression.")
+@click.option("--sigma", metavar="S", help="Known standard deviations: a column, an expression or a number.")
 @click.option("--where", metavar="COND", help="Use the rows for which this holds: 'x > 0'.")
 @click.option("--rate", metavar="R", help="Learning rate of all runs; by default what is safe for each.")
 @click.option("--scale", metavar="auto", help="auto: first-order steps in standardised parameters.")
@@ -208,27 +211,35 @@ def explain(formula: str, data: tuple[str, ...], loss: str) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 @click.option("--plot", metavar="FILE", help="Draw the loss by passes and by seconds to a .png or .svg file.")
 def compare(
-    formula: str, data: tuple[str, ...], batches: str | None, methods: str, seeds: int, starts: int | None,
-    passes: float | None, loss: str, start: tuple[str, ...], bounds: tuple[str, ...], fixed: tuple[str, ...],
-    where: str | None, rate: str | None, scale: str | None, reduce: str, seed: int, as_json: bool, plot: str | None,
+    formula: str, data: tuple[str, ...], against: tuple[str, ...], batches: str | None, methods: str | None,
+    seeds: int | None, starts: int | None, passes: float | None, loss: str, start: tuple[str, ...],
+    bounds: tuple[str, ...], fixed: tuple[str, ...], weights: str | None, sigma: str | None, where: str | None,
+    rate: str | None, scale: str | None, reduce: str, seed: int, as_json: bool, plot: str | None,
 ) -> int:  # fmt: skip
     """Run batch sizes and methods on the table DATA, each from the same start and for equal passes.
+
+    With --against: which of several formulas the data support, each fitted to the same rows.
 
     \b
     steepest compare "y = a*x + b" data.csv --batches 1,8,64,all --plot compare.png
     steepest compare "y = sin(w*t)" data.csv --bounds w=0:4 --starts 20 --rate 0.05
+    steepest compare "y = a*exp(-b*x)" data.csv --against "y = a*exp(-b*x) + c"
     """
     path = arguments.table(data, "compare FORMULA")
     arguments.check_output("--plot", plot, data, (".png", ".svg"))
     from ..api import compare as run
+    from ..models import Models
     from ..types import Stop
 
+    if against and plot is not None:
+        raise FitError("--plot draws descents; several formulas are a table")
     answer = run(
-        formula, path, methods=[m.strip() for m in methods.split(",")],
+        [formula, *against] if against else formula, path,
+        methods=None if methods is None else [m.strip() for m in methods.split(",")],
         batches=None if batches is None else [_batch(b) for b in batches.split(",")], seeds=seeds, starts=starts,
         loss=loss, start=arguments.starts(start), bounds=arguments.bounds(bounds), fixed=arguments.fixes(fixed),
-        where=where, rate=arguments.number_or_formula(rate), scale=scale, reduce=reduce, seed=seed,
-        stop=Stop(passes=passes),
+        weights=weights, sigma=arguments.number_or_formula(sigma), where=where, rate=arguments.number_or_formula(rate),
+        scale=scale, reduce=reduce, seed=seed, stop=None if against and passes is None else Stop(passes=passes),
     )  # fmt: skip
     if as_json:
         import json
@@ -237,6 +248,7 @@ def compare(
     else:
         say(answer.text())
     if plot is not None:
+        assert not isinstance(answer, Models)
         (remark if as_json else say)(f"drawn to {answer.plot(plot)}")
     return 0
 
