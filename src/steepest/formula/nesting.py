@@ -1,4 +1,4 @@
-"""Whether a formula is a special case of another: the larger one with some parameters at 0, at 1, or equal to others."""
+"""Whether a formula is a special case of another: with some parameters at 0, at 1, or equal to others."""
 
 from __future__ import annotations
 
