@@ -89,8 +89,9 @@ class Evaluation:
     def bent_as(self, other: Evaluation) -> Evaluation:
         """This one with the curvature of another: of a quadratic it is the same everywhere."""
         factor = None if other.factor is None else other.factor[: len(self.slope), : len(self.slope)]
-        known = {"signal": other.signal, "level": other.level}
-        return replace(self, curvature=other.curvature, gauss=other.gauss, factor=factor, **known)
+        return replace(
+            self, curvature=other.curvature, gauss=other.gauss, signal=other.signal, level=other.level, factor=factor
+        )
 
     @cached_property
     def finite(self) -> bool:
