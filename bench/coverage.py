@@ -94,7 +94,8 @@ def main() -> None:
     fits, wald, values, profile, profiled = sums
     share = f", profile {profile / profiled:.1%} of {profiled:,.0f}" if profiled else ""
     print(f"\nall: {fits:,.0f} of {len(SHAPES) * asked.seeds:,} fits, "
-          f"wald {wald / values:.1%} of {values:,.0f}{share}; asked 93 % to 97 %; {time.perf_counter() - began:.0f} s")  # fmt: skip
+          f"wald {wald / values:.1%} of {values:,.0f}{share}; "
+          f"asked 93 % to 97 %; {time.perf_counter() - began:.0f} s")  # fmt: skip
 
 
 def holds(intervals: dict[str, tuple[float, float]], truth: dict[str, float]) -> int:

@@ -231,7 +231,8 @@ class Fit:
 
         method: "wald", from the standard errors: Student's t with N - p degrees for squares, the normal distribution
         for known sigma and likelihoods; "profile": where the likelihood, all other parameters fitted again, has fallen
-        as far as that (some passes for each end). A side that the data leave open is infinite, with a warning.
+        as far as that (some passes for each end). A side that the data leave open is infinite; this and other ends that
+        the likelihood does not set are warned of.
         Raises FitError where there are no errors, and of a loaded fit, which has no data, for a profile.
         """
         if method not in METHODS:
@@ -243,7 +244,7 @@ class Fit:
             ends = self._profiles(width)
             for name, pair in ends.items():
                 for end in pair:
-                    if math.isinf(end.value):
+                    if end.why:
                         warnings.warn(f"{name} {end.why}", UserWarning, stacklevel=2)
             return {name: (low.value, high.value) for name, (low, high) in ends.items()}
         spread = np.sqrt(np.diag(self.covariance))

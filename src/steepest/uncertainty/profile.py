@@ -55,7 +55,8 @@ class Profile:
         spread = math.sqrt(float(self._covariance[place, place]))
         best = float(theta[place])
         direction = self._covariance[:, place] / self._covariance[place, place]
-        inside, outside, at = 0.0, math.inf, theta  # distances from the minimum, and the point at the first
+        # distances from the minimum: of the best point within, of the first beyond, and from where that one was reached
+        inside, outside, reached, at = 0.0, math.inf, 0.0, theta
         distance = width * spread
         for _ in range(TRIALS):
             distance = min(distance, abs(edge - best))
@@ -63,9 +64,11 @@ class Profile:
             if found is None:
                 if inside > 0.1 * FAR * width * spread:
                     return self._open(sign)
-                outside = distance
+                outside, reached = distance, inside
                 if outside - inside <= CLOSE * width * spread:
-                    return End(best + sign * inside, "ends where the formula is not finite any more")
+                    return End(
+                        best + sign * inside, "ends where the formula is not finite any more, or no minimum is found"
+                    )
                 distance = 0.5 * (inside + outside)
                 continue
             here, evaluation, lowest = found
@@ -77,15 +80,18 @@ class Profile:
                     return End(edge, "ends at its bound")
                 if distance >= FAR * width * spread:
                     return self._open(sign)
+                outside = math.inf if distance >= outside else outside
                 inside, at, direction = distance, here, self._direction(place, evaluation)
             else:
-                outside = distance
+                outside, reached = distance, inside
             if math.isfinite(outside) and outside - inside <= 1e-12 * outside:
                 return End(best + sign * inside, "ends where the likelihood jumps")
             slope = abs(float(evaluation.slope[place])) / (self._noise * root) if root > 0 else 0.0
             newton = distance + (width - root) / slope if slope > 0 else math.inf
             if math.isinf(outside):
                 distance = min(max(newton, 1.01 * distance), GROWTH * distance)
+            elif newton >= outside and reached < inside:
+                distance = outside  # reached from afar it may lie in another valley: once more from nearer by
             else:
                 distance = newton if inside < newton < outside else 0.5 * (inside + outside)
         raise FitError(f"the profile of {objective.layout.flat[place]} cannot be followed to its end")
@@ -114,7 +120,7 @@ class Profile:
         return direction
 
     def _refit(self, place: int, value: float, start: Array) -> tuple[Array, Evaluation, float] | None:
-        """The minimum over all others with one parameter held: point, evaluation, T; None where T is not finite."""
+        """The minimum over all others with one parameter held: point, evaluation, T; None where none is found."""
         objective = self._surface.objective
         lower, upper = objective.lower.copy(), objective.upper.copy()
         lower[place] = upper[place] = value
@@ -133,5 +139,7 @@ class Profile:
             if state.stalled or (state.accepted and memory.predicted <= FALL * self._noise):
                 break
             evaluation = self._surface.at(theta, self._need)
+        else:
+            return None  # no minimum is found there: it is looked for from nearer by
         fall = 0.0 if state.stalled else max(memory.predicted, 0.0)
         return memory.theta, memory.evaluation, memory.evaluation.total - fall
