@@ -358,6 +358,12 @@ def test_a_band_that_cannot_be_said_is_refused(options, band, words):
         steepest.fit(CURVE, DATA, **options).predict(DATA, band)
 
 
+def test_a_likelihood_written_out_knows_no_noise_of_an_observation():
+    fit = steepest.fit("exp(m) - k*m", {"k": np.array([3, 1, 4, 1, 5.0])})
+    with pytest.raises(steepest.FitError, match="needs the noise of an observation"):
+        fit.predict({"k": [1.0]}, "prediction")
+
+
 # how well it does ------------------------------------------------------------------------------------------------
 def test_r_squared_is_that_of_scikit_learn_also_with_weights_and_far_from_zero():
     for shift in (0.0, 1e9):
@@ -457,3 +463,10 @@ def test_the_terminal_writes_bands_beside_predictions(tmp_path, out, puromycin):
         assert lines.splitlines()[0] == "prediction,lower,upper"
         found = np.array([[float(cell) for cell in line.split(",")] for line in lines.splitlines()[1:]])
     np.testing.assert_array_equal(found, puromycin.predict(PUROMYCIN, "prediction", 0.9))
+
+
+def test_a_level_without_a_band_is_refused_in_the_terminal(tmp_path, puromycin):
+    words = ["predict", puromycin.save(tmp_path / "fit.json"), table(tmp_path), "--level", "0.9"]
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 2
+    assert "--level is that of a band" in result.stderr

@@ -116,6 +116,7 @@ def test_a_larger_formula_that_ends_higher_is_called_out():
         (["y = a*x", "(y - a*x)**2"], {}, "different left sides"),
         (["y = a*x"], {}, "two formulas or more"),
         (["y = a*x", "y = b + a*x"], {"batches": [1]}, "batches= compares descents of one formula"),
+        (["y = a*x", "y = b + a*x"], {"rate": 0.1}, "rate= compares descents of one formula"),
         (["y = a*x", "y = b + a*x"], {"start": {"q": 1}}, "q stands in start but is no parameter"),
     ],
 )

@@ -265,7 +265,10 @@ def compare(
     if isinstance(formula, list | tuple):
         from .models import modelled
 
-        for name, given in (("methods", methods), ("batches", batches), ("seeds", seeds), ("starts", starts)):
+        of_descents = {"methods": methods, "batches": batches, "seeds": seeds, "starts": starts}
+        used = (*WHAT, "start", "seed", "stop")
+        unused = {n: v for n, v in options.items() if n not in used and v != names[n].default}
+        for name, given in {**of_descents, **unused}.items():
             if given is not None:
                 why = "compares descents of one formula; several formulas are each fitted by auto"
                 raise FitError(f"{name}= {why}", f"--{name} {why}")

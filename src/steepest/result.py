@@ -204,7 +204,7 @@ class Fit:
             raise FitError(f"no bands: {self.reason}")
         observed = None
         if band == "prediction":
-            if self.options.get("loss") not in ("squares", "rmse"):
+            if self.rss is None or self.options.get("loss") not in ("squares", "rmse"):
                 raise FitError("a prediction band needs the noise of an observation, which squares alone give; "
                                "band='confidence' holds")  # fmt: skip
             observed = self._noise, self.options.get("weights"), self.options.get("sigma")

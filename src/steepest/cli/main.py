@@ -262,8 +262,8 @@ def compare(
     type=click.Choice(["confidence", "prediction"]),
     help="Columns lower and upper: of the curve, or of a new observation.",
 )
-@click.option("--level", type=float, metavar="P", default=0.95, show_default=True, help="The level of the band.")
-def predict(saved: str, data: tuple[str, ...], out: str | None, band: str | None, level: float) -> None:
+@click.option("--level", type=float, metavar="P", help="The level of the band.  [default: 0.95]")
+def predict(saved: str, data: tuple[str, ...], out: str | None, band: str | None, level: float | None) -> None:
     """The right-hand side of a saved fit for every row of DATA, as one column `prediction` in the order of the rows.
 
     A row with a null in a used column gets an empty cell. With --band the columns `lower` and `upper` stand beside it.
@@ -278,7 +278,9 @@ def predict(saved: str, data: tuple[str, ...], out: str | None, band: str | None
     from .predictions import predictions, refuse_input, write
 
     refuse_input(out, saved, list(data))
-    written = write(predictions(load(saved), path, band, level), out, sys.stdout)
+    if level is not None and band is None:
+        raise FitError("--level is that of a band: add --band confidence or --band prediction")
+    written = write(predictions(load(saved), path, band, 0.95 if level is None else level), out, sys.stdout)
     if out is not None:
         say(f"{written:,} predictions written to {out}")
 
