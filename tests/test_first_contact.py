@@ -163,14 +163,17 @@ write a*(...) for a product
 signal = a*time^2 + b
 converged: the minimum: the loss is a convex quadratic
 
-parameter    value   error  95 % interval
-a          -0.0291  0.0074  -0.0456 to -0.0127
-b             3.79   0.427  2.84 to 4.74
+parameter    value   error      t        p  95 % interval
+a          -0.0291  0.0074  -3.94   0.0028  -0.0456 to -0.0127
+b             3.79   0.427   8.88  4.7e-06  2.84 to 4.74
 
+s 1.01 on 10 degrees of freedom, R² 0.608 (adjusted 0.5688)
+log-likelihood -16.0533, AIC 38.1066, BIC 39.5613
 loss 0.4250801283 (squares), rms 0.922041, 12 rows, gauss-newton: 1 step, 2 passes, 0.00411 s
 method: gauss-newton, because the loss is a sum of squared residuals; it is a quadratic, so one step reaches its minimum
 data: signal, time; parameters: a, b
 no start was given for a, b: began at 1
+correlations: a b -0.731
 """,
     ),
     Mistake(
@@ -299,14 +302,17 @@ write = between both sides of a model
 signal = a*ln(time + 1) + b
 converged: the minimum: the loss is a convex quadratic
 
-parameter   value   error  95 % interval
-a          -2.025  0.0647  -2.169 to -1.881
-b            5.94   0.118  5.67 to 6.20
+parameter   value   error      t        p  95 % interval
+a          -2.025  0.0647  -31.3  2.6e-11  -2.169 to -1.881
+b            5.94   0.118   50.5  2.2e-13  5.67 to 6.20
 
+s 0.16221 on 10 degrees of freedom, R² 0.98989 (adjusted 0.98888)
+log-likelihood 5.89334, AIC -5.78668, BIC -4.33196
 loss 0.01096280355 (squares), rms 0.148073, 12 rows, gauss-newton: 1 step, 2 passes, 0.00174 s
 method: gauss-newton, because the loss is a sum of squared residuals; it is a quadratic, so one step reaches its minimum
 data: signal, time; parameters: a, b
 no start was given for a, b: began at 1
+correlations: a b -0.917
 """,
     ),
     Mistake(
@@ -330,9 +336,11 @@ write exp(...)
 force = a*sin(angle)
 converged: the minimum: the loss is a convex quadratic
 
-parameter  value  error  95 % interval
-a           0.15  0.651  -1.33 to 1.62
+parameter  value  error      t     p  95 % interval
+a           0.15  0.651  0.224  0.83  -1.33 to 1.62
 
+s 1.4866 on 9 degrees of freedom, R² -3.372 (adjusted -3.372; about the mean: the formula has no intercept)
+log-likelihood -17.6273, AIC 39.2547, BIC 39.8599
 loss 0.9944608554 (squares), rms 1.41029, 10 rows, gauss-newton: 1 step, 2 passes, 0.0018 s
 method: gauss-newton, because the loss is a sum of squared residuals; it is a quadratic, so one step reaches its minimum
 data: force, angle; parameters: a

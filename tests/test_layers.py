@@ -22,7 +22,7 @@ LAYERS = {
     "kernels": 3,
     "methods": 4,
     "descent": 5, "strategy": 5, "verdict": 5, "uncertainty": 5, "report": 5,
-    "api": 6, "result": 6, "explanation": 6, "comparison": 6, "run": 6,
+    "api": 6, "result": 6, "explanation": 6, "comparison": 6, "models": 6, "run": 6,
     "cli": 7, "web": 7, "sklearn": 7, "__main__": 7,
     "": 8,  # steepest/__init__.py
 }  # fmt: skip
@@ -33,8 +33,9 @@ BESIDE = {
     "scaling": {"spectrum"},
     "datasets": {"errors"},
     "descent": {"strategy", "verdict", "uncertainty"},
-    "api": {"result", "explanation", "comparison", "run"},
+    "api": {"result", "explanation", "comparison", "models", "run"},
     "comparison": {"result", "run"},
+    "models": {"result", "run"},
     "run": {"result"},
     "__main__": {"cli"},
 }

@@ -211,10 +211,8 @@ def test_a_start_outside_its_bounds_begins_at_the_bound():
         {"prior": {"a": (0, 1)}},
         {"restarts": 3},
         {"method": "lbfgs"},
-        {"errors": "sandwich"},
         {"loss": "huber"},
         {"loss": "logistic"},
-        {"fixed": {"a": "b"}},
     ],
 )
 def test_what_is_not_built_yet_is_refused_with_one_sentence(option):
@@ -231,7 +229,7 @@ def test_what_is_not_built_yet_is_refused_with_one_sentence(option):
         ({"method": 3}, "method"),
         ({"loss": "sqares"}, "not a loss"),
         ({"reduce": "max"}, "'mean' or 'sum'"),
-        ({"errors": "all"}, "known are auto and hessian"),
+        ({"errors": "all"}, "known are auto, hessian, sandwich"),
         ({"rate": -0.1, "method": "gd"}, "positive"),
         ({"rate": 0, "method": "gd"}, "positive"),
         ({"rate": float("nan"), "method": "gd"}, "positive"),

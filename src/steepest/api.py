@@ -23,6 +23,7 @@ from .uncertainty import check_errors
 if TYPE_CHECKING:
     from .comparison import Comparison
     from .explanation import Explanation
+    from .models import Models
 
 __all__ = ["compare", "descend", "explain", "fit", "function", "load", "maximize", "minimize", "resume"]
 
@@ -232,7 +233,7 @@ def explain(formula: Formulas, data: Any = None, *, loss: str = "squares") -> Ex
 
 
 def compare(
-    formula: Formulas,
+    formula: Formulas | Sequence[Formulas],
     data: Any,
     *,
     methods: Sequence[str] | None = None,
@@ -240,7 +241,7 @@ def compare(
     seeds: int | None = None,
     starts: int | Sequence[Mapping[str, Any]] | None = None,
     **options: Any,
-) -> Comparison:
+) -> Comparison | Models:
     """Batch sizes and methods on your data, each with the same start and equal passes: a table and a picture.
 
     methods: names or rules, by default gd; batches: rows a step, None = all, by default 1, 8, 64, ... and all;
@@ -251,7 +252,7 @@ def compare(
     """
     import inspect
 
-    from .comparison import compared
+    from .comparison import WHAT, compared
 
     names = inspect.signature(fit).parameters
     for name in options:
@@ -261,6 +262,17 @@ def compare(
             raise FitError(f"compare has no option {name}")
     chosen = {n: p.default for n, p in names.items() if p.default is not inspect.Parameter.empty} | options
     refuse(**{n: chosen[n] for n in ("memory", "engine", "checkpoint", "counts", "prior", "restarts")})
+    if isinstance(formula, list | tuple):
+        from .models import modelled
+
+        of_descents = {"methods": methods, "batches": batches, "seeds": seeds, "starts": starts}
+        used = (*WHAT, "start", "seed", "stop")
+        unused = {n: v for n, v in options.items() if n not in used and v != names[n].default}
+        for name, given in {**of_descents, **unused}.items():
+            if given is not None:
+                why = "compares descents of one formula; several formulas are each fitted by auto"
+                raise FitError(f"{name}= {why}", f"--{name} {why}")
+        return modelled(formula, tables.open_source(data), chosen, WHAT)
     return compared(formula, tables.open_source(data), methods, batches, seeds, starts, chosen)
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import math
 import os
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +17,17 @@ import numpy as np
 from . import data as tables
 from .errors import DataError, FitError
 from .formula.grammar import Formula, parse
-from .formula.objective import numbers
+from .formula.losses import find_loss
+from .formula.objective import Layout, numbers
 from .formula.printing import to_latex
+from .formula.recent import bound
+from .kernels.rows import surface_over
 from .kernels.surface import Surface
 from .kernels.values import RowValues
-from .report.text import fit_text
+from .report.text import Row, fit_text
 from .strategy import Guarantee
 from .types import Array, Need, Status
-from .uncertainty import quantile
+from .uncertainty import End, Profile, correlation, criteria, quantile, significance, spread_parts
 
 Value = float | Array
 TRACE = ("step", "loss", "gradient_norm", "values")
@@ -30,6 +35,12 @@ SAVED = (  # beside what `as_dict` gives
     "columns", "missing_start", "dropped_by_column", "reason", "degrees", "notes", "reduce", "batch", "why",
     "default_limit", "bounded", "source", "versions",
 )  # fmt: skip
+MADE = ("s", "r2_adjusted", "aic", "aicc", "bic")  # in `as_dict`, and made from what is saved
+BANDS = ("confidence", "prediction")
+METHODS = ("wald", "profile")
+ENTWINED = 0.99  # correlation from which on two parameters are named
+FEW = 4  # parameters whose correlations are all printed
+EXACT = 1e-12  # of the size of y: residuals below it are rounding, and no noise
 
 
 @dataclass(frozen=True)
@@ -68,6 +79,9 @@ class Fit:
     stopped by no limit of the user's. certificate: the numbers behind the status. method, batch, rate: what ran, and
     `why`; guarantee: what is proved of a quadratic. missing_start: parameters that began at 1; notes: warnings;
     degrees: of Student's t for intervals, None for the normal distribution; source: fingerprint of the file.
+    r2: 1 - Σ w·r²/Σ w·(y - ȳ)², about the mean also where no parameter is an intercept (`intercept`); log_likelihood:
+    for squares at the most likely noise, for known sigma exactly, of a formula without `=` as it is written; both None
+    where they cannot be said. options: what was asked beside formula and data.
     """
 
     values: dict[str, Value]
@@ -103,6 +117,10 @@ class Fit:
     default_limit: bool = False
     bounded: bool = False
     guarantee: Guarantee | None = None
+    r2: float | None = None
+    intercept: bool = False
+    log_likelihood: float | None = None
+    options: dict[str, Any] = field(default_factory=dict)
     trace: Trace | None = None
     source: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
@@ -123,40 +141,143 @@ class Fit:
             or (self.status is Status.STOPPED and self.default_limit)
         )
 
+    # how well it does ----------------------------------------------------------------------------------------
+    @property
+    def s(self) -> float | None:
+        """The residual standard deviation √(Σ w·r²/(N - p)); None without residuals, or where N ≤ p."""
+        left = self.rows - len(self.free)
+        return None if self.rss is None or left <= 0 else math.sqrt(self.rss / left)
+
+    @property
+    def r2_adjusted(self) -> float | None:
+        """1 - (1 - R²)·(N - 1)/(N - p)."""
+        left = self.rows - len(self.free)
+        return None if self.r2 is None or left <= 0 else 1.0 - (1.0 - self.r2) * (self.rows - 1) / left
+
+    @property
+    def aic(self) -> float | None:
+        """2k - 2·log L; k counts the free parameters, and the noise where it is estimated."""
+        return self._criteria[0]
+
+    @property
+    def aicc(self) -> float | None:
+        """AIC + 2k(k + 1)/(N - k - 1), for few rows."""
+        return self._criteria[1]
+
+    @property
+    def bic(self) -> float | None:
+        """k·log N - 2·log L."""
+        return self._criteria[2]
+
+    @property
+    def _criteria(self) -> tuple[float | None, float | None, float | None]:
+        noise = self.rss is not None and self.options.get("sigma") is None
+        return criteria(self.log_likelihood, len(self.free) + noise, self.rows)
+
+    @property
+    def correlation(self) -> Array | None:
+        """The correlations of the free parameters (p, p), in the order of `free`; None where there are no errors."""
+        return None if self.covariance is None else correlation(self.covariance)
+
     # use ---------------------------------------------------------------------------------------------------
-    def predict(self, data: Any, band: str | None = None) -> Array:
+    def predict(self, data: Any, band: str | None = None, level: float = 0.95) -> Array:
         """The right-hand side of the formula for each row of a table, (rows,); NaN where a column is null.
 
-        `band` is not built yet. Raises DataError for a table that lacks a column.
+        band: "confidence" for the curve itself, "prediction" for a new observation, whose own noise (s²/weight, or the
+        known sigma²) is then added; the answer is (rows, 3): the value, the lower and the upper end at `level`.
+        Raises DataError for a table that lacks a column, FitError where there are no errors or no noise is known.
         """
-        if band is not None:
-            raise FitError("bands are not built yet; leave band out")
-        return np.concatenate([np.zeros(0), *self.predict_parts(data)])
+        return np.concatenate([np.zeros(0 if band is None else (0, 3)), *self.predict_parts(data, band, level)])
 
-    def predict_parts(self, data: Any) -> Iterator[Array]:
+    def predict_parts(self, data: Any, band: str | None = None, level: float = 0.95) -> Iterator[Array]:
         """The same in consecutive parts: memory does not grow with the rows."""
         formula = parse(self.formula)
+        if band is not None:
+            return self._band_parts(formula, data, band, quantile(level, self.degrees))
         names = [n for n in formula.graph.names([formula.right]) if n not in self.values]
         return evaluate_parts(formula, formula.right, data, self.values, names)
 
-    def interval(self, level: float = 0.95) -> dict[str, tuple[float, float]]:
-        """Confidence intervals by flat name, from the standard errors: Student's t with N - p degrees for squares, the
-        normal distribution for known sigma and likelihoods. Raises FitError where there are no errors."""
+    def _band_parts(self, formula: Formula, data: Any, band: str, width: float) -> Iterator[Array]:
+        if band not in BANDS:
+            raise FitError(f"band is {band!r}; it is 'confidence' or 'prediction'")
+        if self.covariance is None or self.errors is None:
+            raise FitError(f"no bands: {self.reason}")
+        observed = None
+        if band == "prediction":
+            if self.rss is None or self.options.get("loss") not in ("squares", "rmse"):
+                raise FitError("a prediction band needs the noise of an observation, which squares alone give; "
+                               "band='confidence' holds")  # fmt: skip
+            observed = self._noise, self.options.get("weights"), self.options.get("sigma")
+        layout, theta = self._free()
+        fixed = {n: v for n, v in (self.options.get("fixed") or {}).items() if n in self.values}
+        parts = spread_parts(formula, tables.open_source(data), layout, theta, self.covariance, fixed, observed)
+        return (np.column_stack([value, value - width * sd, value + width * sd]) for value, sd in parts)
+
+    @property
+    def _noise(self) -> float:
+        """s², 1 where the scale is known: that of known sigma, or of a likelihood."""
+        squares = self.options.get("loss") in ("squares", "rmse") and self.rss is not None
+        return self.s**2 if squares and self.options.get("sigma") is None and self.s is not None else 1.0
+
+    def _free(self) -> tuple[Layout, Array]:
+        """The free parameters, and where they stand."""
+        free = [self.values[name] for name in self.errors or {}]
+        widths = [len(value) if isinstance(value, np.ndarray) else None for value in free]
+        theta = np.concatenate([np.zeros(0), *(np.atleast_1d(value) for value in free)])
+        return Layout(tuple(self.errors or {}), tuple(widths)), theta
+
+    def interval(self, level: float = 0.95, method: str = "wald") -> dict[str, tuple[float, float]]:
+        """Confidence intervals by flat name.
+
+        method: "wald", from the standard errors: Student's t with N - p degrees for squares, the normal distribution
+        for known sigma and likelihoods; "profile": where the likelihood, all other parameters fitted again, has fallen
+        as far as that (some passes for each end). A side that the data leave open is infinite; this and other ends that
+        the likelihood does not set are warned of.
+        Raises FitError where there are no errors, and of a loaded fit, which has no data, for a profile.
+        """
+        if method not in METHODS:
+            raise FitError(f"method={method!r}; an interval is by 'wald' or by 'profile'")
         if self.covariance is None:
             raise FitError(f"no intervals: {self.reason}")
         width = quantile(level, self.degrees)
+        if method == "profile":
+            ends = self._profiles(width)
+            for name, pair in ends.items():
+                for end in pair:
+                    if end.why:
+                        warnings.warn(f"{name} {end.why}", UserWarning, stacklevel=2)
+            return {name: (low.value, high.value) for name, (low, high) in ends.items()}
         spread = np.sqrt(np.diag(self.covariance))
         flat = self.flat_values()
         return {
             n: (flat[n] - width * s, flat[n] + width * s) for n, s in zip(self.free, map(float, spread), strict=True)
         }
 
+    def _profiles(self, width: float) -> dict[str, tuple[End, End]]:
+        """The ends of the profile intervals by flat name, where the likelihood has fallen by ½·width²."""
+        if self.options.get("errors") == "sandwich":
+            raise FitError("a profile rests on the likelihood, which a sandwich does not trust: leave one of them out")
+        if self.data is None:
+            raise FitError("a loaded fit has no data to profile; fit again, or take method='wald'")
+        assert self.covariance is not None
+        loss = find_loss(self.options["loss"])
+        options = {n: v for n, v in self.options.items() if n not in ("loss", "errors")}
+        source = self.data if hasattr(self.data, "fingerprint") else tables.open_source(self.data)
+        schema = {name: column.width for name, column in source.schema.items()}
+        objective = bound(self.formula, schema, partial(parse, self.formula), loss=loss, start=self.values, **options)
+        surface = surface_over(objective, source)
+        if objective.squares and self._noise <= EXACT**2 * surface.signal / self.rows:
+            raise FitError("the data are fitted exactly: there is no noise to profile against")
+        profile = Profile(surface, self._free()[1], self.covariance, self._noise, width)
+        return {name: profile.interval(place) for place, name in enumerate(self.free)}
+
     def flat_values(self) -> dict[str, float]:
         """Every value by flat name: `B[0]`, `B[1]` for a vector B."""
         return flatten(self.values)
 
     def plot(self, path: str | os.PathLike[str]) -> str:
-        """Draw data, fit and residuals (of minimize: loss by step, where there is a trace) to a PNG or SVG file."""
+        """Draw data, fit with its 95 % confidence band, and residuals to a PNG or SVG file; of minimize the loss by
+        step, where there is a trace."""
         from .report import plots  # pictures are rarer than answers
 
         formula = parse(self.formula)
@@ -173,7 +294,8 @@ class Fit:
         if len(abscissas) == 1 and len(left):
             ((name, x),) = abscissas.items()
             grid = np.linspace(float(x.min()), float(x.max()), 400)
-            curve = grid, self.predict({name: grid})
+            band = None if self.covariance is None else "confidence"
+            curve = grid, self.predict({name: grid}, band)
         return plots.fit_and_residuals(path, abscissas, left, right, self.formula, self._named_left(formula), curve)
 
     def _drawn(self, formula: Formula) -> tuple[Array, Array, dict[str, Array]]:
@@ -206,11 +328,24 @@ class Fit:
         raise FitError("the HTML report is not built yet; use plot(path), text() or save(path)")
 
     # text --------------------------------------------------------------------------------------------------
-    def text(self) -> str:
-        """The answer as plain text: formula, status, a table of values with errors, what was used."""
-        return fit_text(self.as_dict(), self._table(), self._facts())
+    def text(self, interval: str = "wald") -> str:
+        """The answer as plain text: formula, status, a table of values with errors, how well it does, what was used.
 
-    __str__ = __repr__ = text
+        interval: "wald" or "profile", as in `Fit.interval`.
+        """
+        ends = (
+            self._profiles(quantile(0.95, self.degrees))
+            if interval == "profile" and self.covariance is not None
+            else {}
+        )
+        said = [f"{name} {end.why}" for name, pair in ends.items() for end in pair if end.why]
+        intervals = {name: (low.value, high.value) for name, (low, high) in ends.items()} or None
+        return fit_text(self.as_dict(), self._table(intervals), [*said, *self._facts()])
+
+    def __str__(self) -> str:
+        return self.text()
+
+    __repr__ = __str__
 
     def _repr_html_(self) -> str:
         """The same as a table, for notebooks."""
@@ -218,10 +353,21 @@ class Fit:
 
         return fit_html(self.as_dict(), self._table(), self._facts())
 
-    def _table(self) -> list[tuple[str, float, float | None, tuple[float, float] | None]]:
-        intervals = self.interval() if self.covariance is not None else {}
-        errors = flatten(self.errors or {})
-        return [(n, v, errors.get(n), intervals.get(n)) for n, v in self.flat_values().items()]
+    def _table(self, intervals: Mapping[str, tuple[float, float]] | None = None) -> list[Row]:
+        """A row for each number: its interval by profile where that is given."""
+        by_profile, errors = intervals is not None, flatten(self.errors or {})
+        if intervals is None:
+            intervals = self.interval() if self.covariance is not None else {}
+        normal = self.degrees is None
+        rows = []
+        for name, value in self.flat_values().items():
+            error = errors.get(name)
+            ratio = value / error if error else None
+            chance = None if ratio is None else significance(ratio, self.degrees)
+            tie = (self.options.get("fixed") or {}).get(name)
+            rows.append(Row(name, value, error, intervals.get(name), ratio, chance, normal, by_profile,
+                            tie if isinstance(tie, str) else ""))  # fmt: skip
+        return rows
 
     def _facts(self) -> list[str]:
         facts = [f"method: {self.why}"]
@@ -239,27 +385,59 @@ class Fit:
             facts.append(f"no errors: {self.reason}")
         if self.trace is not None and self.trace.thinned:
             facts.append(self.trace.thinned)
+        if self.options.get("errors", "auto") != "auto" and self.covariance is not None:
+            facts.append(f"errors: {self.options['errors']}")
+        facts += self._entwined()
         return [*facts, *self.notes]
 
-    def as_dict(self) -> dict[str, Any]:
-        """The fields of the JSON object that the command line prints; numbers that are not finite are None."""
+    def _entwined(self) -> list[str]:
+        """The correlations of a few parameters; of many, the pairs that the data can hardly tell apart."""
+        found = self.correlation
+        if found is None or len(found) < 2:
+            return []
+        pairs = [(i, j) for i, j in zip(*np.triu_indices(len(found), 1), strict=True) if abs(found[i, j]) > ENTWINED]
+        pairs.sort(key=lambda pair: -abs(found[pair]))
+        said = []
+        if len(found) <= FEW:
+            each = zip(*np.triu_indices(len(found), 1), strict=True)
+            said = ["correlations: " + ", ".join(f"{self.free[i]} {self.free[j]} {found[i, j]:.3f}" for i, j in each)]
+        if pairs:
+            named = [f"{self.free[i]} and {self.free[j]} ({found[i, j]:.4f})" for i, j in pairs[:3]]
+            more = f" and {len(pairs) - 3} more pairs" * (len(pairs) > 3)
+            hint = "are hardly told apart by the data: reparametrise, or measure where they act differently"
+            said.append(f"{', '.join(named)}{more} {hint}")
+        return said
+
+    def as_dict(self, interval: str = "") -> dict[str, Any]:
+        """The fields of the JSON object that the command line prints; numbers that are not finite are None.
+
+        interval: "wald" or "profile" adds the 95 % `intervals` by flat name.
+        """
+        intervals = {}
+        if interval:
+            found = None if self.covariance is None else self.interval(method=interval)
+            intervals = {"intervals": found and {name: _plain(pair) for name, pair in found.items()}}
         return {
             "values": {n: _plain(v) for n, v in self.values.items()},
             "errors": None if self.errors is None else {n: _plain(v) for n, v in self.errors.items()},
             "covariance": None if self.covariance is None else _plain(self.covariance),
             "free": list(self.free),
             **{name: _plain(getattr(self, name)) for name in ("loss", "total", "rss", "rms", "passes", "seconds")},
+            **{name: _plain(getattr(self, name)) for name in ("r2", "log_likelihood", *MADE)},
+            "intercept": self.intercept,
             **{
                 name: getattr(self, name)
                 for name in ("rows", "dropped", "steps", "message", "method", "formula", "loss_name", "seed")
             },
             "status": str(self.status),
             "certificate": {k: _plain(v) for k, v in self.certificate.items()},
+            **intervals,
         }
 
     def save(self, path: str | os.PathLike[str]) -> str:
         """Write the fit as JSON; `steepest.load` reads it back."""
-        saved = {"steepest": 1, **self.as_dict(), **{n: getattr(self, n) for n in SAVED}, "rate": _plain(self.rate)}
+        saved = {"steepest": 1, **self.as_dict(), **{n: getattr(self, n) for n in SAVED}, "rate": _plain(self.rate),
+                 "options": {n: _plain(v) for n, v in self.options.items()}}  # fmt: skip
         if self.trace is not None:
             t = self.trace
             saved["trace"] = {"names": t.names, "every": t.every, **{n: _plain(getattr(t, n)) for n in TRACE}}
@@ -288,6 +466,8 @@ def _loaded(saved: dict[str, Any]) -> Fit:
     if saved.pop("steepest") != 1:
         raise ValueError("another version")
     trace = saved.pop("trace", None)
+    for name in MADE:
+        saved.pop(name, None)
     saved["status"] = Status(saved["status"])
     saved["values"] = {n: _array(v) for n, v in saved["values"].items()}
     saved["errors"] = None if saved["errors"] is None else {n: _array(v) for n, v in saved["errors"].items()}
@@ -395,6 +575,8 @@ def _plain(value: Any) -> Any:
         return [_plain(v) for v in value.tolist()] if value.ndim else _plain(float(value))
     if isinstance(value, list | tuple):
         return [_plain(v) for v in value]
+    if isinstance(value, Mapping):
+        return {name: _plain(v) for name, v in value.items()}
     if isinstance(value, bool | np.bool_):
         return bool(value)
     if isinstance(value, float | np.floating):

@@ -29,7 +29,7 @@ from .report.progress import Progress, Watch
 from .result import Fit, Trace
 from .strategy import plan
 from .types import Evaluation, Status, Step, Stop, is_whole
-from .uncertainty import Uncertainty, uncertainty
+from .uncertainty import Uncertainty, has_intercept, log_likelihood, r_squared, uncertainty
 from .verdict import NO_CERTIFICATE
 
 TRACED = 64 << 20  # bytes of a trace: a million steps, the default limit, of five parameters are kept in full
@@ -62,6 +62,7 @@ class Run:
     loss_name: str
     data: Any
     notes: list[str] = field(default_factory=list)
+    options: dict[str, Any] = field(default_factory=dict)  # what was asked beside formula and data
 
     @staticmethod
     def of(formula: Formulas, data: Any, how: How, loss: str, reduce: str, **options: Any) -> Run:
@@ -79,6 +80,7 @@ class Run:
         name = spec.name if objective.left is not None else "the formula"
         run = Run._ready(objective, source, how, name, data)
         run.notes += _oddities(objective, tuple(source.schema))
+        run.options = {"loss": loss, "reduce": reduce, **options}
         return run
 
     @staticmethod
@@ -88,7 +90,9 @@ class Run:
             formula, None, partial(read, formula),
             start=how.start, bounds=bounds, fixed=fixed, reduce="sum", maximise=maximise,
         )  # fmt: skip
-        return Run._ready(objective, None, how, "the function", None)
+        run = Run._ready(objective, None, how, "the function", None)
+        run.options = {"bounds": bounds, "fixed": fixed}
+        return run
 
     @staticmethod
     def _ready(objective: Objective, source: Source | None, how: How, loss_name: str, data: Any) -> Run:
@@ -148,21 +152,25 @@ class Run:
         verdict = descent.verdict if descent.status is Status.CONVERGED else None
         doubt = Uncertainty(None, "errors hold only at a minimum")
         if verdict is not None:
-            doubt = uncertainty(objective, verdict.inverse, verdict.exact, verdict.held, rss, surface.rows, errors)
+            doubt = uncertainty(
+                objective, verdict.inverse, verdict.exact, verdict.held, rss, surface.rows, errors,
+                lambda: surface.scores(descent.theta),
+            )  # fmt: skip
+        fitted = None if verdict is None else r_squared(surface, rss)
+        likelihood = None if verdict is None else log_likelihood(surface, rss, evaluation.sum)
         spread = None if doubt.covariance is None else layout.values(np.sqrt(np.diag(doubt.covariance)))
         certificate = {
             **(NO_CERTIFICATE if descent.verdict is None else descent.verdict.certificate),
             "gradient_check": surface.gradient_check(descent.start),
         }
-        free = layout.values(descent.theta)
+        values = layout.values(descent.theta) | objective.held.values(layout.places, descent.theta)
         formula = objective.formula
-        names = [n for n in formula.names if n in free or n in objective.fixed]
         kept = None
         if descent.path is not None:
             path = descent.path.rows()
             kept = Trace(path[:, 0].astype(int), path[:, 1], path[:, 2], path[:, 3:], layout.flat, descent.path.every)
         return Fit(
-            values={n: free[n] if n in free else objective.fixed[n] for n in names},
+            values={name: values[name] for name in formula.names if name in values},
             errors=spread, covariance=doubt.covariance, free=layout.flat,
             loss=evaluation.loss, total=evaluation.total * objective.sign, rss=rss,
             rms=None if rss is None or not surface.rows else float(np.sqrt(rss / surface.rows)),
@@ -174,6 +182,8 @@ class Run:
             degrees=doubt.degrees, notes=tuple(self.notes), reduce=objective.reduce,
             batch=descent.plan.batch, rate=descent.plan.rate, default_limit=descent.default_limit,
             bounded=objective.bounded, guarantee=descent.guarantee, trace=kept, source=dict(reader.source.fingerprint),
+            r2=fitted, intercept=has_intercept(objective), log_likelihood=likelihood,
+            options={**self.options, "errors": errors},
             versions={"steepest": __version__, "numpy": np.__version__}, data=self.data,
         )  # fmt: skip
 

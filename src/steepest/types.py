@@ -83,12 +83,15 @@ class Evaluation:
     weight: float
     bad: int | None = None
     signal: float | None = None  # Σ w·y², where it was summed beside: of Need.NORMAL
+    level: float | None = None  # Σ w·y, likewise
     factor: Array | None = None  # R of the QR of [√W J, √W r], where the Gram matrix has too few digits; or √W J alone
 
     def bent_as(self, other: Evaluation) -> Evaluation:
         """This one with the curvature of another: of a quadratic it is the same everywhere."""
         factor = None if other.factor is None else other.factor[: len(self.slope), : len(self.slope)]
-        return replace(self, curvature=other.curvature, gauss=other.gauss, signal=other.signal, factor=factor)
+        return replace(
+            self, curvature=other.curvature, gauss=other.gauss, signal=other.signal, level=other.level, factor=factor
+        )
 
     @cached_property
     def finite(self) -> bool:

@@ -112,7 +112,7 @@ def check(kernel, model, rows, kind, weights):
     value = kernel(objective.rows(Need.VALUE)).total(theta, block)
     assert value.values == pytest.approx(total.values[:1], rel=1e-14)
 
-    gram = kernel(objective.rows(Need.NORMAL)).total(theta, block).values[1:].reshape(p + 1, p + 1)  # after Σ w·y²
+    *_, gram = objective.rows(Need.NORMAL).split(kernel(objective.rows(Need.NORMAL)).total(theta, block).values)
     sides = [[*s, r] for _, r, s in loop]
     for i in range(p + 1):
         for j in range(p + 1):

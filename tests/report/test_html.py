@@ -10,6 +10,7 @@ import pytest
 
 import steepest
 from steepest.report.html import MOST_ROWS, explanation_html, fit_html
+from steepest.report.text import Row
 
 X = np.linspace(0.0, 2.0, 12)
 Y = 3 * np.exp(-X) + np.sin(7 * X)
@@ -100,7 +101,7 @@ def test_only_text_is_hidden_from_mathjax_and_only_derivatives_are_typeset() -> 
 
 
 def test_a_long_table_says_what_it_leaves_out() -> None:
-    table = [(f"B[{j}]", float(j), None, None) for j in range(1234)]
+    table = [Row(f"B[{j}]", float(j)) for j in range(1234)]
     html = fit_html(
         {
             "formula": "y = X @ B", "status": "stopped", "message": "stopped: ran 3 steps", "loss": 1.0, "rms": None,

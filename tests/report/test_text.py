@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from steepest.report.progress import Progress
-from steepest.report.text import align, fit_text, number, value_table
+from steepest.report.text import Row, align, fit_text, number, value_table
 
 FIT = {
     "formula": "y = a*x", "status": "converged", "message": "a local minimum", "loss": 0.5, "loss_name": "squares",
@@ -34,13 +34,14 @@ def test_a_number_has_two_digits_of_its_error(value: float, error: float | None,
 
 
 def test_a_table_without_errors_has_two_columns() -> None:
-    assert value_table([("x", -1.0, None, None)]) == ["parameter  value", "x             -1"]
+    assert value_table([Row("x", -1.0)]) == ["parameter  value", "x             -1"]
     assert value_table([]) == ["(nothing is free)"]
 
 
-def test_a_fixed_parameter_is_called_fixed_beside_errors() -> None:
-    rows = value_table([("a", 2.0, 0.1, (1.8, 2.2)), ("c", 0.0, None, None)])
+def test_a_fixed_parameter_is_called_fixed_beside_errors_and_a_tied_one_shows_its_tie() -> None:
+    rows = value_table([Row("a", 2.0, 0.1, (1.8, 2.2)), Row("c", 0.0), Row("d", 4.0, tie="2*a")])
     assert rows[2].split() == ["c", "0", "fixed"]
+    assert rows[3].split() == ["d", "4", "tied", "=", "2*a"]
 
 
 @pytest.mark.parametrize(
@@ -52,14 +53,14 @@ def test_a_fixed_parameter_is_called_fixed_beside_errors() -> None:
     ],
 )
 def test_the_status_is_said_once(status: str, message: str, line: str) -> None:
-    text = fit_text({**FIT, "status": status, "message": message}, [("a", 1.0, None, None)], ["a fact"])
+    text = fit_text({**FIT, "status": status, "message": message}, [Row("a", 1.0)], ["a fact"])
     assert text.splitlines()[:2] == ["y = a*x", line]
     assert text.splitlines()[-1] == "a fact"
     assert "1,234 rows" in text
 
 
 def test_markup_in_a_name_is_printed_as_it_is() -> None:
-    assert value_table([("[bold]a[/bold]", 1.0, None, None)])[1].startswith("[bold]a[/bold]")
+    assert value_table([Row("[bold]a[/bold]", 1.0)])[1].startswith("[bold]a[/bold]")
 
 
 def test_the_progress_line_says_pass_speed_loss_and_time_left() -> None:

@@ -66,7 +66,7 @@ _where_to = _options(
         "--start", metavar="A=1,B=2", multiple=True, help="Start values; vectors 'B=[1, 2]' or B[0]=1,B[1]=2."
     ),
     click.option("--bounds", metavar="'B=0:'", multiple=True, help="Bounds: 'b=0:', 'b=:5', 'a=0:1,b=0:'."),
-    click.option("--fixed", metavar="C=0", multiple=True, help="Hold parameters at these values."),
+    click.option("--fixed", metavar="C=0", multiple=True, help="Hold parameters at numbers, or tie them: 'b2=b1'."),
 )
 _how = _options(
     click.option("--method", default="auto", show_default=True,
@@ -102,7 +102,13 @@ _later_alone = _options(*(click.option(f"--{name}", hidden=True) for name in ("r
 @_how
 @click.option("--batch", metavar="N", help="Rows a step; 1 is SGD, all (the default) every row.")
 @click.option("--reduce", type=click.Choice(["mean", "sum"]), default="mean", help="What the rate multiplies.")
-@click.option("--errors", default="auto", help="hessian: errors by the inverse Hessian, also for a loss of your own.")
+@click.option("--errors", default="auto", help="auto, hessian (also for a loss of your own), or sandwich.")
+@click.option(
+    "--interval",
+    type=click.Choice(["wald", "profile"]),
+    default="wald",
+    help="95 % intervals by the errors, or by the profile of the likelihood.",
+)
 @click.option("--no-shuffle", is_flag=True, help="Mini-batches in the order of the file.")
 @_outputs
 @_later
@@ -188,12 +194,15 @@ def explain(formula: str, data: tuple[str, ...], loss: str) -> None:
 @click.argument("formula")
 @click.argument("data", nargs=-1)
 @click.option("--batches", metavar="1,8,all", help="Rows a step of each run; by default 1, 8, 64, ... and all.")
-@click.option("--methods", metavar="M,M", default="gd", show_default=True, help="Methods, as in fit --method.")
-@click.option("--seeds", metavar="N", default="3", callback=whole_option, help="Orders of the rows for a batch size.")
+@click.option("--against", metavar="F", multiple=True, help="A formula to compare FORMULA with, on the same rows.")
+@click.option("--methods", metavar="M,M", help="Methods, as in fit --method.  [default: gd]")
+@click.option("--seeds", metavar="N", callback=whole_option, help="Orders of the rows for a batch size.  [default: 3]")
 @click.option("--starts", metavar="N", callback=whole_option, help="Draw N starts within --bounds, or around --start.")
 @click.option("--passes", type=float, metavar="N", help="Passes for each run.  [default: 20]")
 @click.option("--loss", default="squares", show_default=True, help="squares, rmse, or a formula of y and prediction.")
 @_where_to
+@click.option("--weights", metavar="W", help="Relative precisions: a column or an expression.")
+@click.option("--sigma", metavar="S", help="Known standard deviations: a column, an expression or a number.")
 @click.option("--where", metavar="COND", help="Use the rows for which this holds: 'x > 0'.")
 @click.option("--rate", metavar="R", help="Learning rate of all runs; by default what is safe for each.")
 @click.option("--scale", metavar="auto", help="auto: first-order steps in standardised parameters.")
@@ -202,27 +211,35 @@ def explain(formula: str, data: tuple[str, ...], loss: str) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 @click.option("--plot", metavar="FILE", help="Draw the loss by passes and by seconds to a .png or .svg file.")
 def compare(
-    formula: str, data: tuple[str, ...], batches: str | None, methods: str, seeds: int, starts: int | None,
-    passes: float | None, loss: str, start: tuple[str, ...], bounds: tuple[str, ...], fixed: tuple[str, ...],
-    where: str | None, rate: str | None, scale: str | None, reduce: str, seed: int, as_json: bool, plot: str | None,
+    formula: str, data: tuple[str, ...], against: tuple[str, ...], batches: str | None, methods: str | None,
+    seeds: int | None, starts: int | None, passes: float | None, loss: str, start: tuple[str, ...],
+    bounds: tuple[str, ...], fixed: tuple[str, ...], weights: str | None, sigma: str | None, where: str | None,
+    rate: str | None, scale: str | None, reduce: str, seed: int, as_json: bool, plot: str | None,
 ) -> int:  # fmt: skip
     """Run batch sizes and methods on the table DATA, each from the same start and for equal passes.
+
+    With --against: which of several formulas the data support, each fitted to the same rows.
 
     \b
     steepest compare "y = a*x + b" data.csv --batches 1,8,64,all --plot compare.png
     steepest compare "y = sin(w*t)" data.csv --bounds w=0:4 --starts 20 --rate 0.05
+    steepest compare "y = a*exp(-b*x)" data.csv --against "y = a*exp(-b*x) + c"
     """
     path = arguments.table(data, "compare FORMULA")
     arguments.check_output("--plot", plot, data, (".png", ".svg"))
     from ..api import compare as run
+    from ..models import Models
     from ..types import Stop
 
+    if against and plot is not None:
+        raise FitError("--plot draws descents; several formulas are a table")
     answer = run(
-        formula, path, methods=[m.strip() for m in methods.split(",")],
+        [formula, *against] if against else formula, path,
+        methods=None if methods is None else [m.strip() for m in methods.split(",")],
         batches=None if batches is None else [_batch(b) for b in batches.split(",")], seeds=seeds, starts=starts,
         loss=loss, start=arguments.starts(start), bounds=arguments.bounds(bounds), fixed=arguments.fixes(fixed),
-        where=where, rate=arguments.number_or_formula(rate), scale=scale, reduce=reduce, seed=seed,
-        stop=Stop(passes=passes),
+        weights=weights, sigma=arguments.number_or_formula(sigma), where=where, rate=arguments.number_or_formula(rate),
+        scale=scale, reduce=reduce, seed=seed, stop=None if against and passes is None else Stop(passes=passes),
     )  # fmt: skip
     if as_json:
         import json
@@ -231,6 +248,7 @@ def compare(
     else:
         say(answer.text())
     if plot is not None:
+        assert not isinstance(answer, Models)
         (remark if as_json else say)(f"drawn to {answer.plot(plot)}")
     return 0
 
@@ -239,14 +257,20 @@ def compare(
 @click.argument("saved", metavar="FIT.JSON")
 @click.argument("data", nargs=-1)
 @click.option("--out", metavar="FILE", help="Write to a .csv or .parquet file instead of stdout.")
-def predict(saved: str, data: tuple[str, ...], out: str | None) -> None:
+@click.option(
+    "--band",
+    type=click.Choice(["confidence", "prediction"]),
+    help="Columns lower and upper: of the curve, or of a new observation.",
+)
+@click.option("--level", type=float, metavar="P", help="The level of the band.  [default: 0.95]")
+def predict(saved: str, data: tuple[str, ...], out: str | None, band: str | None, level: float | None) -> None:
     """The right-hand side of a saved fit for every row of DATA, as one column `prediction` in the order of the rows.
 
-    A row with a null in a used column gets an empty cell.
+    A row with a null in a used column gets an empty cell. With --band the columns `lower` and `upper` stand beside it.
 
     \b
     steepest predict fit.json new.csv > predicted.csv
-    steepest predict fit.json new.parquet --out predicted.parquet
+    steepest predict fit.json new.parquet --out predicted.parquet --band prediction
     """
     path = arguments.table(data, "predict FIT.JSON")
     arguments.check_output("--out", out, [saved, *data], (".csv", ".parquet"))
@@ -254,7 +278,9 @@ def predict(saved: str, data: tuple[str, ...], out: str | None) -> None:
     from .predictions import predictions, refuse_input, write
 
     refuse_input(out, saved, list(data))
-    written = write(predictions(load(saved), path), out, sys.stdout)
+    if level is not None and band is None:
+        raise FitError("--level is that of a band: add --band confidence or --band prediction")
+    written = write(predictions(load(saved), path, band, 0.95 if level is None else level), out, sys.stdout)
     if out is not None:
         say(f"{written:,} predictions written to {out}")
 
@@ -290,7 +316,7 @@ def _answer(run: Callable[..., Fit], given: dict[str, Any], formula: str) -> int
     from ..types import Stop
 
     limits = {name: given[name] for name in ("steps", "passes", "gradient", "seconds") if given[name] is not None}
-    as_json, quiet = given["as_json"], given["quiet"]
+    as_json, quiet, interval = given["as_json"], given["quiet"], given.get("interval", "wald")
     if quiet:
         warnings.simplefilter("ignore")
     answer = run(
@@ -302,9 +328,9 @@ def _answer(run: Callable[..., Fit], given: dict[str, Any], formula: str) -> int
     if as_json:
         import json
 
-        say(json.dumps(answer.as_dict(), allow_nan=False))
+        say(json.dumps(answer.as_dict(interval), allow_nan=False))
     else:
-        say(answer.text())
+        say(answer.text(interval))
     note = remark if as_json else say
     save = given["save"]
     if save is None and answer.exit_status == 130:

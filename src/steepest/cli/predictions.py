@@ -16,13 +16,13 @@ from ..types import Array
 if TYPE_CHECKING:
     from ..result import Fit
 
-COLUMN = "prediction"
+COLUMNS = ("prediction", "lower", "upper")  # the last two with a band
 GROUP = 1 << 20  # rows of a row group in a Parquet file
 
 
-def predictions(fit: Fit, data: Any) -> Iterator[Array]:
-    """`fit.predict(data)` in consecutive parts; memory does not grow with the rows. Raises DataError as that does."""
-    return fit.predict_parts(data)
+def predictions(fit: Fit, data: Any, band: str | None = None, level: float = 0.95) -> Iterator[Array]:
+    """`fit.predict(data, ...)` in consecutive parts; memory does not grow with the rows. Raises as that does."""
+    return fit.predict_parts(data, band, level)
 
 
 def refuse_input(out: str | None, saved: str, data: Sequence[str]) -> None:
@@ -74,11 +74,12 @@ def _csv(parts: Iterable[Array], stream: TextIO) -> int:
     written = 0
     for values in parts:
         if not written:  # not before the first part is there: an error then leaves the stream empty
-            stream.write(COLUMN + "\n")
+            stream.write(",".join(_names(values)) + "\n")
         for start in range(0, len(values), 10_000):
             # a lone empty cell would be a blank line, which readers skip: quotes keep the row
-            cells = ('""' if math.isnan(v) else repr(v) for v in values[start : start + 10_000].tolist())
-            stream.write("\n".join(cells) + "\n")
+            rows = values[start : start + 10_000].reshape(-1, values.size // len(values)).tolist()
+            lines = (",".join('""' if math.isnan(v) else repr(v) for v in row) for row in rows)
+            stream.write("\n".join(lines) + "\n")
         written += len(values)
     return written
 
@@ -87,13 +88,25 @@ def _parquet(parts: Iterable[Array], path: Path) -> int:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    schema = pa.schema({COLUMN: pa.float64()})
-    written = 0
-    with pq.ParquetWriter(path, schema) as writer:
+    written, writer = 0, None
+    try:
         for values in _gathered(parts):
-            writer.write_table(pa.table({COLUMN: pa.array(values, from_pandas=True)}, schema))
+            names = _names(values)
+            columns = [pa.array(c, from_pandas=True) for c in values.reshape(-1, len(names)).T.copy()]
+            writer = writer or pq.ParquetWriter(path, pa.schema({name: pa.float64() for name in names}))
+            writer.write_table(pa.table(dict(zip(names, columns, strict=True))))
             written += len(values)
+    finally:
+        if writer is not None:
+            writer.close()
+    if writer is None:  # a table without rows
+        pq.write_table(pa.table({COLUMNS[0]: pa.array([], pa.float64())}), path)
     return written
+
+
+def _names(values: Array) -> Sequence[str]:
+    """The names of the columns of some predictions."""
+    return COLUMNS if values.ndim > 1 else COLUMNS[:1]
 
 
 def _gathered(parts: Iterable[Array]) -> Iterator[Array]:

@@ -16,6 +16,7 @@ from .grammar import Formula, parse
 from .losses import Loss
 from .objective import Layout, Objective, Penalty, listed, numbers, unknown
 from .program import Graph
+from .ties import Held, ordered
 
 _UNBOUNDED = (-np.inf, np.inf)
 
@@ -57,21 +58,18 @@ def bind(
     if sigma is not None and formula.left is None:
         raise FitError("sigma belongs to residuals; a formula without = is the loss of a row: write the sigma into it")
     deviation = None if sigma is None else _deviation(graph, sigma, rowwise)
-    weight = None if weights is None else _extra(graph, weights, "weights", rowwise)
-    if deviation is not None:
-        precision = graph.apply("**", deviation, graph.number(-2))
-        weight = precision if weight is None else times(graph, weight, precision)
+    weight = _weight(graph, weights, deviation, rowwise)
 
     unused = [c for c in columns if c not in formula.names and c not in graph.names(_present(weight, condition))]
     _check_roles(formula, names, unused, {*given, *parameters})
     widths = _widths(formula, graph, rowwise)
-    held = _fixed(fixed or {}, names, widths)
+    held = hold(fixed or {}, names, widths, rowwise)
     free = [n for n in names if n not in held]
     layout = Layout(tuple(free), tuple(widths.get(n) for n in free))
     if len(set(layout.flat)) != layout.size:
         raise FitError("two parameters have the same name once vectors are written out")
 
-    replace = {graph.name(n): graph.number(v) for n, v in held.items()}
+    replace = {graph.name(name): node for name, node in held.nodes(graph).items()}
     sides = graph.substitute(formula.outputs, replace) if replace else list(formula.outputs)
     left = prediction = residual = None
     if formula.left is None:
@@ -97,22 +95,39 @@ def bind(
         formula=formula, graph=graph, layout=layout, columns=used, loss=row_loss, left=left, prediction=prediction,
         residual=residual, weight=weight, sigma=deviation, condition=condition,
         penalty=None if penalty is None else _penalty(penalty, layout, held, columns), lower=lower, upper=upper,
-        fixed=held, reduce=reduce, sign=-1.0 if maximise else 1.0,
+        held=held, reduce=reduce, sign=-1.0 if maximise else 1.0,
     )  # fmt: skip
 
 
-def _fixed(fixed: Mapping[str, object], names: Sequence[str], widths: Mapping[str, int | None]) -> dict[str, float]:
-    """The numbers that parameters are held at."""
-    for name, value in fixed.items():
-        if isinstance(value, str):
-            raise FitError(f"fixed {{{name!r}: {value!r}}}: a tie to other parameters is not built yet; give a number")
-    held = {name: numbers(value, f"fixed value of {name}", widths.get(name)) for name, value in fixed.items()}
-    for name in held:
+def hold(fixed: Mapping[str, object], names: Sequence[str], widths: Mapping[str, int | None],
+         columns: Collection[str]) -> Held:  # fmt: skip
+    """`fixed` read: a number, or the text of a formula of other parameters. Raises FitError, FormulaError."""
+    for name in fixed:
         if name not in names:
             raise FitError(unknown("fixed", name, names))
         if widths.get(name):
             raise FitError(f"fixing the vector parameter {name} is not built yet; leave its columns out")
-    return {name: float(value[0]) for name, value in held.items()}
+    ties = {name: _tie(name, text, names, widths, columns) for name, text in fixed.items() if isinstance(text, str)}
+    held = {
+        name: float(numbers(value, f"fixed value of {name}")[0]) for name, value in fixed.items() if name not in ties
+    }
+    return Held(held, {name: ties[name] for name in ordered(ties)})
+
+
+def _tie(name: str, text: str, names: Sequence[str], widths: Mapping[str, int | None],
+         columns: Collection[str]) -> Formula:  # fmt: skip
+    formula = parse(text)
+    if formula.left is not None:
+        raise formula.error(f"the tie of {name} is an expression, not an equation", mend=f"as in {{{name!r}: '2*a'}}")
+    for other in formula.names:
+        if other not in names:
+            problem = f"{other} in the tie of {name} is " + (
+                "a column; a tie holds parameters alone" if other in columns else "no parameter of the formula"
+            )
+            raise formula.error(problem, other, f"the parameters are {listed([n for n in names if n != name])}")
+        if widths.get(other):
+            raise formula.error(f"{other} in the tie of {name} is a vector", other, "a tie holds single numbers")
+    return formula
 
 
 def _check_left(formula: Formula, left: int, free: Sequence[str], columns: Mapping[str, object]) -> None:
@@ -251,6 +266,21 @@ def _extra(graph: Graph, text: str, what: str, columns: Mapping[str, int | None]
     return graph.copy_from(formula.graph, [formula.right], {})[0]
 
 
+def precision(
+    graph: Graph, weights: str | None, sigma: str | float | None, columns: Mapping[str, int | None]
+) -> int | None:
+    """The node of weights/σ²; None where neither is given."""
+    return _weight(graph, weights, None if sigma is None else _deviation(graph, sigma, columns), columns)
+
+
+def _weight(graph: Graph, weights: str | None, deviation: int | None, columns: Mapping[str, int | None]) -> int | None:
+    weight = None if weights is None else _extra(graph, weights, "weights", columns)
+    if deviation is None:
+        return weight
+    known = graph.apply("**", deviation, graph.number(-2))
+    return known if weight is None else times(graph, weight, known)
+
+
 def _deviation(graph: Graph, sigma: str | float, columns: Mapping[str, int | None]) -> int:
     """The node of the known standard deviations."""
     if isinstance(sigma, str):
@@ -260,20 +290,20 @@ def _deviation(graph: Graph, sigma: str | float, columns: Mapping[str, int | Non
     return graph.number(float(sigma))
 
 
-def _penalty(text: str, layout: Layout, fixed: Mapping[str, float], columns: Mapping[str, object]) -> Penalty:
+def _penalty(text: str, layout: Layout, held: Held, columns: Mapping[str, object]) -> Penalty:
     """A formula of parameters alone, in a graph of its own: fixed ones put in, vectors written out by element."""
     formula = parse(text)
     if formula.left is not None:
         raise formula.error("a penalty is an expression, not an equation")
     for name in formula.names:
-        if name not in layout.names and name not in fixed:
+        if name not in layout.names and name not in held:
             what = (
                 "is a column; a penalty holds parameters alone" if name in columns else "in the penalty is no parameter"
             )
             raise formula.error(f"{name} {what}", name, f"the parameters are {listed(layout.names)}")
     source, graph = formula.graph, Graph()
     new: dict[int, int] = {}
-    widths = layout.width_of
+    widths, given = layout.width_of, held.nodes(graph)
     for node in source.reachable([formula.right]):
         op, *args = source.nodes[node]
         if op == "@":
@@ -286,8 +316,7 @@ def _penalty(text: str, layout: Layout, fixed: Mapping[str, float], columns: Map
             new[node] = total
         elif op == "name":
             if widths.get(args[0]) is None:
-                value = fixed.get(args[0])
-                new[node] = graph.name(args[0]) if value is None else graph.number(value)
+                new[node] = given[args[0]] if args[0] in given else graph.name(args[0])
         elif op == "number":
             new[node] = graph.number(args[0])
         elif op == "pi":
@@ -304,12 +333,17 @@ def _penalty(text: str, layout: Layout, fixed: Mapping[str, float], columns: Map
     return Penalty(graph, new[formula.right], layout)
 
 
-def _bounds(bounds: Mapping[str, object] | None, layout: Layout, fixed: Mapping[str, float]) -> tuple[Array, Array]:
+def _bounds(bounds: Mapping[str, object] | None, layout: Layout, held: Held) -> tuple[Array, Array]:
     """The lower and the upper bounds of theta, infinite where there is none."""
     lower, upper = np.full(layout.size, -np.inf), np.full(layout.size, np.inf)
     for name, pair in (bounds or {}).items():
         if name not in layout.slices:
-            if name in fixed:
+            if name in held.ties:
+                tie = held.ties[name]
+                raise FitError(
+                    f"{name} is tied ({name} = {tie.text}) and has bounds: bound {listed(tie.names)} instead"
+                )
+            if name in held:
                 raise FitError(f"{name} is fixed and has bounds: leave one of the two out")
             raise FitError(unknown("bounds", name, layout.names))
         if not isinstance(pair, tuple | list) or len(pair) != 2:

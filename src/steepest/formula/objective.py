@@ -24,6 +24,7 @@ from .evaluate import Evaluator
 from .grammar import Formula
 from .program import Graph
 from .structure import Structure
+from .ties import Held
 
 KINKED = frozenset(("abs", "sign", "min", "max", "clip", "where"))
 LARGEST = sys.float_info.max
@@ -138,8 +139,8 @@ class Objective:
 
     Nodes of `graph`: `loss` (of a row), `left`, `prediction`, `residual` (left - prediction; None: the loss is not
     half its square), `weight`, `sigma`, `condition` (of `where`). `columns` of the data are used; `lower` and `upper`
-    (p,) bound theta; `fixed` holds the numbers put in. `reduce` is "mean", "sum" or "rmse"; `sign` is -1 where the user
-    maximises: the loss is then the negative of the function.
+    (p,) bound theta; `held` are the numbers and ties put in. `reduce` is "mean", "sum" or "rmse"; `sign` is -1 where
+    the user maximises: the loss is then the negative of the function.
     """
 
     formula: Formula
@@ -155,7 +156,7 @@ class Objective:
     condition: int | None
     lower: Array
     upper: Array
-    fixed: Mapping[str, float] = field(default_factory=dict)
+    held: Held = field(default_factory=Held)
     reduce: str = "mean"
     sign: float = 1.0
     sigma: int | None = None
@@ -212,10 +213,25 @@ class Objective:
 
     @cached_property
     def signal_rows(self) -> RowSums:
-        """Σ w·y², y the left side."""
+        """Σ w·y² and Σ w·y, y the left side."""
         assert self.left is not None
         with self.graph.growing:
-            return self._sum_of_squares(self.left)
+            squares = self._sum_of_squares(self.left)
+            return replace(squares, sums=(*squares.sums, self._times(self.weight, Partial(((self.left, None),)))))
+
+    def spread_rows(self, mean: float) -> RowSums:
+        """Σ w·(y - mean)²."""
+        assert self.left is not None
+        with self.graph.growing:
+            return self._sum_of_squares(self.graph.apply("-", self.left, self.graph.number(mean)))
+
+    @cached_property
+    def log_weight_rows(self) -> RowSums:
+        """Σ log w."""
+        assert self.weight is not None
+        with self.graph.growing:
+            logarithm = Item(((self.graph.apply("log", self.weight), None),))
+        return RowSums(self.graph, self.layout, self.columns, (logarithm,), weight=self.weight)
 
     @cached_property
     def residual_rows(self) -> RowSums:
@@ -231,6 +247,13 @@ class Objective:
             root = None if self.weight is None else self.graph.apply("sqrt", self.weight)
             columns = tuple(self._items(root, self.model_partials))
             return RowSums(self.graph, self.layout, self.columns, (), columns, weight=self.weight)
+
+    @cached_property
+    def score_rows(self) -> RowSums:
+        """Σ over rows of g·gᵀ, g the gradient of w·(loss of the row): the middle of a sandwich."""
+        with self.graph.growing:
+            scores = tuple(self._items(self.weight, self.loss_partials))
+        return RowSums(self.graph, self.layout, self.columns, columns=scores, weight=self.weight)
 
     def _sum_of_squares(self, node: int) -> RowSums:
         square = self.graph.apply("**", node, self.graph.number(2))
@@ -323,6 +346,7 @@ class Objective:
             if need is Need.HESSIAN:
                 curvature = self._assemble(parts[1 + names :])
         signal = float(parts[0][0]) if need is Need.NORMAL else None
+        level = float(parts[1][0]) if need is Need.NORMAL else None
         t = s
         if self.penalty is not None:
             value, first, second = self.penalty.at(theta)
@@ -331,7 +355,7 @@ class Objective:
             slope = None if slope is None else slope + first
             curvature = None if curvature is None else curvature + second
             gauss = None if gauss is None else gauss + second
-        return replace(self.reduced(t, s, slope, curvature, gauss, total), signal=signal)
+        return replace(self.reduced(t, s, slope, curvature, gauss, total), signal=signal, level=level)
 
     def reduced(
         self, t: float, s: float, slope: Array | None, curvature: Array | None, gauss: Array | None, total: Total
@@ -423,7 +447,7 @@ class Objective:
             width = place.stop - place.start
             theta[place] = numbers(given.pop(name), f"start of {name}", width)
         for name in given:
-            if name not in self.fixed:
+            if name not in self.held:
                 raise FitError(unknown("start", name, self.layout.names))
         return np.clip(theta, self.lower, self.upper), tuple(missing)
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 HUGE = 1e154  # its square overflows
 WORTH_STEPS = 1_000  # steps from which on they are worth being compiled
+CANCELLED = 1e-6  # of a sum: a difference below it has lost six digits
 GRAM_LIMIT = 1e12  # condition of the scaled Gram matrix above which it has too few digits and a QR is made
 
 
@@ -54,7 +55,7 @@ class Surface:
         self.rows, self.weight = total.rows, total.weight
         evaluation = self.objective.evaluate(need, total, theta)
         if evaluation.signal is not None:
-            self.__dict__["signal"] = evaluation.signal  # the same at every theta
+            self.__dict__["_signal"] = evaluation.signal, evaluation.level  # the same at every theta
         return self._with_factor(evaluation, theta) if need in (Need.NORMAL, Need.HESSIAN) else evaluation
 
     def fresh(self, theta: Array, known: Evaluation) -> Evaluation:
@@ -203,10 +204,37 @@ class Surface:
             return None
         return np.hstack([root, rest[:, None]])
 
-    @cached_property
+    @property
     def signal(self) -> float:
         """Σ w·y² over the rows, y the left side."""
-        return self._sum_of(self.objective.signal_rows, np.ones(self.objective.layout.size))
+        return self._signal[0]
+
+    @cached_property
+    def _signal(self) -> tuple[float, float]:
+        """Σ w·y² and Σ w·y."""
+        rows = self.objective.signal_rows
+        squares, level = self._total(kernel_for(rows, self.reader.rows), self._anywhere).values
+        return float(squares), float(level)
+
+    @cached_property
+    def spread(self) -> float:
+        """Σ w·(y - ȳ)² over the rows, ȳ the mean of the left side; one pass more where it would be lost in Σ w·y²."""
+        signal, level = self._signal
+        mean = level / self.weight
+        spread = signal - level * mean
+        return spread if spread > CANCELLED * signal else self._sum_of(self.objective.spread_rows(mean), self._anywhere)
+
+    @cached_property
+    def log_weight(self) -> float:
+        """Σ log w over the rows: one pass where the rows have weights."""
+        if self.objective.weight is None:
+            return 0.0
+        return self._sum_of(self.objective.log_weight_rows, self._anywhere)
+
+    @property
+    def _anywhere(self) -> Array:
+        """A theta for sums that do not depend on it."""
+        return np.ones(self.objective.layout.size)
 
     def residual_squares(self, theta: Array) -> float:
         """Σ w·r² at theta, whatever the loss."""
@@ -215,6 +243,11 @@ class Surface:
     def slopes(self, theta: Array) -> Array:
         """JᵀWJ of the prediction at theta, whatever the loss."""
         rows = self.objective.slope_rows
+        return rows.split(self._total(kernel_for(rows, self.reader.rows), theta).values)[0]
+
+    def scores(self, theta: Array) -> Array:
+        """Σ over rows of g·gᵀ (p, p), g the gradient of w·(loss of the row): one pass."""
+        rows = self.objective.score_rows
         return rows.split(self._total(kernel_for(rows, self.reader.rows), theta).values)[0]
 
     def _sum_of(self, rows: RowSums, theta: Array) -> float:

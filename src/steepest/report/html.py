@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from .text import Row, summary, value_cells
+from .text import Row, quality, summary, value_cells
 
 MOST_ROWS = 50
 LONGEST_LATEX = 600  # characters; beyond, the text alone is shown
@@ -31,7 +31,7 @@ def fit_html(fit: Mapping[str, Any], table: Sequence[Row], facts: Sequence[str])
         f"<div>{_code(fit['formula'])}</div>",
         f'<div style="margin:4px 0"><span style="{badge}">{escape(status)}</span> {_plain(said)}</div>',
         _values(table),
-        _small([summary(fit), *facts]),
+        _small([*quality(fit), summary(fit), *facts]),
     )
 
 
@@ -79,7 +79,7 @@ def _values(table: Sequence[Row]) -> str:
     if not table:
         return _small(["(nothing is free)"])
     head, *rows = value_cells(table)
-    return _table(head, [[_code(name), *cells] for name, *cells in rows[:MOST_ROWS]], "lrrl", len(table))
+    return _table(head, [[_code(name), *cells] for name, *cells in rows[:MOST_ROWS]], "lrrrrl", len(table))
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]], align: str, count: int) -> str:

@@ -48,7 +48,8 @@ def fit_and_residuals(
     """Data with the fitted curve over one abscissa, and the residuals below; with several, against the prediction.
 
     abscissas: name -> (rows,); left, right: observed and predicted, (rows,). `curve`: abscissas and predictions on a
-    fine grid, for a smooth line; without it the predictions at the data are joined. Above 5,000 rows density is drawn.
+    fine grid, for a smooth line, or (m, 3) with both ends of a band; without it the predictions at the data are joined.
+    Above 5,000 rows density is drawn.
     Returns the path. Raises FitError for a suffix other than .png or .svg, and where the file cannot be written.
     """
     return _draw(path, (6.4, 5.6), lambda figure: _fit_and_residuals(
@@ -145,6 +146,10 @@ def _fit_and_residuals(
     labels.append(f"density of {len(left):,} rows" if dense else "observed")
     if single:
         x, y = (across, right) if curve is None else curve
+        if y.ndim > 1:
+            labels.append("95 % confidence band")
+            handles.append(upper.fill_between(x, y[:, 1], y[:, 2], color=VERMILLION, alpha=0.2, linewidth=0, zorder=2))
+            y = y[:, 0]
         order = np.argsort(x, kind="stable")
         kept = order[_thin(len(order))]
         handles += upper.plot(x[kept], y[kept], color=VERMILLION, linewidth=1.8, zorder=3)

@@ -5,9 +5,23 @@ from __future__ import annotations
 import math
 import unicodedata
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-Row = tuple[str, float, float | None, tuple[float, float] | None]
+
+class Row(NamedTuple):
+    """A number of the answer. `ratio`: value over error, `chance`: its two-sided p by Student's t, or by the `normal`
+    distribution; `interval`: at 95 %, where `by_profile` of the likelihood; `tie`: the formula that the value follows.
+    """
+
+    name: str
+    value: float
+    error: float | None = None
+    interval: tuple[float, float] | None = None
+    ratio: float | None = None
+    chance: float | None = None
+    normal: bool = False
+    by_profile: bool = False
+    tie: str = ""
 
 
 def fit_text(fit: Mapping[str, Any], table: Sequence[Row], facts: Sequence[str]) -> str:
@@ -15,32 +29,65 @@ def fit_text(fit: Mapping[str, Any], table: Sequence[Row], facts: Sequence[str])
     status, message = fit["status"], fit["message"]
     lines = [fit["formula"], message if message.startswith(status) else f"{status}: {message}", ""]
     lines += value_table(table)
-    lines += ["", summary(fit), *facts]
+    lines += ["", *quality(fit), summary(fit), *facts]
     return "\n".join(lines)
 
 
 def value_table(table: Sequence[Row]) -> list[str]:
-    """Name, value to the digits that its error gives, standard error, 95 % interval."""
+    """Name, value to the digits that its error gives, standard error, t with its p, 95 % interval."""
     if not table:
         return ["(nothing is free)"]
-    return align(value_cells(table), left=(0, 3))
+    cells = value_cells(table)
+    return align(cells, left=(0, 5))
 
 
 def value_cells(table: Sequence[Row]) -> list[list[str]]:
     """The head and the rows of the table of values, cell by cell."""
-    with_errors = any(error is not None for _, _, error, _ in table)
-    cells = [["parameter", "value", *(["error", "95 % interval"] if with_errors else [])]]
-    for name, value, error, interval in table:
-        row = [name, number(value, error)]
-        if with_errors:
-            row.append("fixed" if error is None else f"{error:.3g}")
-            row.append("" if interval is None else f"{number(interval[0], error)} to {number(interval[1], error)}")
-        cells.append(row)
+    if all(row.error is None for row in table):
+        return [["parameter", "value"], *([row.name, number(row.value)] for row in table)]
+    interval = "95 % interval" + " by profile" * table[0].by_profile
+    cells = [["parameter", "value", "error", "z" if table[0].normal else "t", "p", interval]]
+    for row in table:
+        if row.error is None:
+            held = f"= {row.tie}" if row.tie else ""
+            cells.append([row.name, number(row.value), "tied" if row.tie else "fixed", "", "", held])
+            continue
+        ends = "" if row.interval is None else " to ".join(number(end, row.error) for end in row.interval)
+        ratio = "" if row.ratio is None else f"{row.ratio:.3g}" if abs(row.ratio) < 1e3 else f"{row.ratio:,.0f}"
+        cells.append([row.name, number(row.value, row.error), f"{row.error:.3g}", ratio, chance(row.chance), ends])
     return cells
+
+
+def chance(p: float | None) -> str:
+    """A probability to two digits; below 1e-16 that alone is said."""
+    return "" if p is None else "<1e-16" if p < 1e-16 else f"{p:.2g}"
+
+
+def quality(fit: Mapping[str, Any]) -> list[str]:
+    """Residual standard deviation and R²; log-likelihood and the criteria made of it: each a line where it is known."""
+    lines = []
+    if fit.get("s") is not None and fit.get("r2") is not None:
+        left = fit["rows"] - len(fit["free"])
+        freedom = f"{left:,} degree{'s' * (left != 1)} of freedom"
+        about = "" if fit["intercept"] else "; about the mean: the formula has no intercept"
+        r2 = f"R² {_share(fit['r2'])} (adjusted {_share(fit['r2_adjusted'])}{about})"
+        lines.append(f"s {fit['s']:.5g} on {freedom}, {r2}")
+    if fit.get("aic") is not None:
+        shown = {"log-likelihood": "log_likelihood", "AIC": "aic", "BIC": "bic"}
+        lines.append(", ".join(f"{word} {fit[name]:.6g}" for word, name in shown.items()))
+    return lines
+
+
+def _share(r2: float) -> str:
+    """R² to four digits, to as many more as there are nines in front."""
+    nines = max(0, math.floor(-math.log10(1.0 - r2))) if 0.9 < r2 < 1.0 else 0
+    return f"{r2:.{min(4 + nines, 12)}g}"
 
 
 def number(value: float, error: float | None = None) -> str:
     """A number to two digits of its error, or to ten digits."""
+    if value and math.isinf(value):
+        return "inf" if value > 0 else "-inf"
     if error is None or not error > 0 or not math.isfinite(error) or not math.isfinite(value):
         return f"{value:.10g}"
     digits = math.floor(math.log10(max(abs(value), error))) - math.floor(math.log10(error)) + 2

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from .errors import FitError
-from .formula.objective import Objective
-from .types import Array
+import numpy as np
+
+from ..errors import FitError
+from ..formula.objective import Objective
+from ..types import Array
+
+KNOWN = ("auto", "hessian", "sandwich")
 
 
 @dataclass(frozen=True)
@@ -23,10 +28,8 @@ class Uncertainty:
 
 def check_errors(errors: str) -> None:
     """Refuse, before anything runs, a kind of errors that is not known. Raises FitError."""
-    if errors == "sandwich":
-        raise FitError("errors='sandwich' is not built yet; use auto or hessian")
-    if errors not in ("auto", "hessian"):
-        raise FitError(f"errors={errors!r}; known are auto and hessian")
+    if errors not in KNOWN:
+        raise FitError(f"errors={errors!r}; known are {', '.join(KNOWN)}")
 
 
 def uncertainty(
@@ -37,12 +40,16 @@ def uncertainty(
     rss: float | None,
     rows: int,
     errors: str = "auto",
+    scores: Callable[[], Array] | None = None,
 ) -> Uncertainty:
     """Squares: s²·(JᵀWJ)⁻¹, s² = Σ w·r²/(N - p) (1 with known sigma). A formula without `=`: inverse Hessian of S.
 
+    Sandwich: N/(N - p)·H⁻¹·(Σ g·gᵀ)·H⁻¹, g the gradient of w·(loss of the row); H is JᵀWJ for squares, so that it is
+    White's estimator with MacKinnon's factor, called HC1 (Journal of Econometrics 29, 1985), else the exact Hessian.
+
     `inverse` (p, p) of the curvature JᵀWJ + ∂²penalty of squares, and `exact` of the exact Hessian of T, at a certified
-    minimum (None: singular); `held`: a bound holds a parameter; `rss` = Σ w·r²; `rows` = N. `errors`: "auto", or
-    "hessian" for the exact Hessian whatever the loss, times s² for squares.
+    minimum (None: singular); `held`: a bound holds a parameter; `rss` = Σ w·r²; `rows` = N. `errors`: "auto",
+    "hessian" for the exact Hessian whatever the loss, times s² for squares, or "sandwich" with `scores`: Σ g·gᵀ (p, p).
     """
     p = objective.layout.size
     if p == 0:
@@ -53,9 +60,16 @@ def uncertainty(
         return Uncertainty(None, "the Hessian is singular")
     if held:
         return Uncertainty(None, "a parameter stands at its bound, where errors by curvature do not hold")
-    asked = errors == "hessian"
+    asked = errors != "auto"
     if objective.penalty is not None and not asked:
         return Uncertainty(None, "with a penalty the estimate is biased on purpose; ask with errors='hessian'")
+    if errors == "sandwich":
+        if rows <= p:
+            return Uncertainty(None, f"{rows} rows for {p} parameters leave nothing to estimate the noise from")
+        assert scores is not None
+        bread = inverse if objective.squares else exact
+        spread = bread @ scores() @ bread * (rows / (rows - p))
+        return Uncertainty(spread, degrees=rows - p if objective.squares else None)
     if not objective.squares:
         if objective.formula.left is None or asked:
             return Uncertainty(exact)
@@ -68,6 +82,14 @@ def uncertainty(
     return Uncertainty(chosen * (rss / (rows - p)), degrees=rows - p)
 
 
+def correlation(covariance: Array) -> Array:
+    """The correlations (p, p): the covariance in units of the standard errors."""
+    spread = np.sqrt(np.diag(covariance))
+    found: Array = np.clip(covariance / np.outer(spread, spread), -1.0, 1.0)
+    np.fill_diagonal(found, 1.0)
+    return found
+
+
 def quantile(level: float, degrees: int | None) -> float:
     """The two-sided quantile of Student's t, or of the normal distribution."""
     if not 0 < level < 1:
@@ -76,3 +98,10 @@ def quantile(level: float, degrees: int | None) -> float:
 
     upper = 0.5 + level / 2.0
     return float(special.ndtri(upper) if degrees is None else special.stdtrit(degrees, upper))
+
+
+def significance(ratio: float, degrees: int | None) -> float:
+    """The chance of a value as far from 0 as `ratio` standard errors, either way, were it 0."""
+    from scipy import special
+
+    return float(2.0 * (special.ndtr(-abs(ratio)) if degrees is None else special.stdtr(degrees, -abs(ratio))))

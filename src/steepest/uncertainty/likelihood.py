@@ -1,0 +1,61 @@
+"""How well a formula does: the log-likelihood at the minimum, and what is made of it to weigh formulas against others.
+
+With w = weights/σ²: squares have log L = -N/2·(log(2π·rss/N) + 1) + ½·Σ log w, the noise at its most likely value, and
+count it as one more parameter; known sigma has -rss/2 - N/2·log 2π + ½·Σ log w; a formula without `=` has -S, with
+whatever constants it leaves out.
+"""
+
+from __future__ import annotations
+
+import math
+
+from ..formula.objective import Objective
+from ..kernels.surface import Surface
+
+
+def log_likelihood(surface: Surface, rss: float | None, total: float) -> float | None:
+    """log L at the minimum, for rss = Σ w·r² and S = `total`; None where the loss is no likelihood that is known."""
+    objective, rows = surface.objective, surface.rows
+    if not objective.columns or objective.penalty is not None or not rows:
+        return None
+    if objective.left is None:
+        return -total
+    if not objective.squares or rss is None:
+        return None
+    constant = 0.5 * surface.log_weight - 0.5 * rows * math.log(2.0 * math.pi)
+    if objective.known_sigma:
+        return constant - 0.5 * rss
+    return constant - 0.5 * rows * (math.log(rss / rows) + 1.0) if rss > 0 else math.inf
+
+
+def r_squared(surface: Surface, rss: float | None) -> float | None:
+    """1 - Σ w·r² / Σ w·(y - ȳ)²; None where y does not vary, or the loss is not that of squares."""
+    objective = surface.objective
+    if not objective.squares or rss is None or not objective.columns:
+        return None
+    spread = surface.spread
+    return 1.0 - rss / spread if spread > 0 else None
+
+
+def has_intercept(objective: Objective) -> bool:
+    """Whether a parameter moves the prediction of every row alike, so that the mean of y is one of the predictions."""
+    if not objective.squares:
+        return False
+    graph, columns = objective.graph, objective.columns
+    for partial in objective.model_partials.values():
+        for node, matrix in partial.terms:
+            stacked = matrix is not None and graph.nodes[matrix][0] == "stack"
+            parts = [()] if matrix is None else [(c,) for c in graph.arguments(matrix)] if stacked else []
+            if len(partial.terms) == 1 and any(not graph.depends([node, *part], columns) for part in parts):
+                return True
+    return False
+
+
+def criteria(log_l: float | None, parameters: int, rows: int) -> tuple[float | None, float | None, float | None]:
+    """AIC (Akaike 1974), AICc (Hurvich and Tsai 1989) and BIC (Schwarz 1978), each None where it cannot be said."""
+    if log_l is None:
+        return None, None, None
+    k = parameters
+    aic = 2.0 * k - 2.0 * log_l
+    corrected = aic + 2.0 * k * (k + 1) / (rows - k - 1) if rows > k + 1 else None
+    return aic, corrected, k * math.log(rows) - 2.0 * log_l
