@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from .errors import FitError
@@ -37,8 +38,12 @@ def uncertainty(
     rss: float | None,
     rows: int,
     errors: str = "auto",
+    scores: Callable[[], Array] | None = None,
 ) -> Uncertainty:
-    """Squares: s²·(JᵀWJ)⁻¹, s² = Σ w·r²/(N - p) (1 with known sigma). A formula without `=`: inverse Hessian of S.
+    """Squares: s²·(JᵀWJ)⁻¹, s² = Σ w·r²/(N - p) (1 with known sigma). A likelihood: inverse Hessian of S.
+
+    huber and cauchy: the sandwich N/(N - p)·H⁻¹·(Σ g·gᵀ)·H⁻¹, g the gradient of w·(loss of the row) (Huber 1967; the
+    factor is MacKinnon and White's, Journal of Econometrics 29, 1985); `scores` makes Σ g·gᵀ (p, p).
 
     `inverse` (p, p) of the curvature JᵀWJ + ∂²penalty of squares, and `exact` of the exact Hessian of T, at a certified
     minimum (None: singular); `held`: a bound holds a parameter; `rss` = Σ w·r²; `rows` = N. `errors`: "auto", or
@@ -49,18 +54,27 @@ def uncertainty(
         return Uncertainty(None, "nothing is free")
     if not objective.columns:
         return Uncertainty(None, "a function has a minimum, not an estimate")
+    if objective.kind == "deviation":
+        return Uncertainty(None, "at a kink there is no curvature to take them from; resample the rows")
     if inverse is None or exact is None:
         return Uncertainty(None, "the Hessian is singular")
     if held:
         return Uncertainty(None, "a parameter stands at its bound, where errors by curvature do not hold")
     asked = errors == "hessian"
-    if objective.penalty is not None and not asked:
+    if objective.biased and not asked:
         return Uncertainty(None, "with a penalty the estimate is biased on purpose; ask with errors='hessian'")
+    if objective.kind == "robust" and not asked and scores is not None:
+        if rows <= p:
+            return Uncertainty(None, f"{rows} rows for {p} parameters leave nothing to estimate the noise from")
+        return Uncertainty(exact @ scores() @ exact * (rows / (rows - p)))
     if not objective.squares:
-        if objective.formula.left is None or asked:
+        if objective.family is None or objective.family.absolute_scale or asked:
             return Uncertainty(exact)
-        return Uncertainty(None, "this loss is no likelihood that is known; ask with errors='hessian'")
-    chosen = exact if asked else inverse
+        why = {
+            "likelihood": f"the scale of the loss is not known: say {objective.family.name}(dispersion=...)",
+        }.get(objective.kind, "this loss is no likelihood that is known; ask with errors='hessian'")
+        return Uncertainty(None, why)
+    chosen = exact if asked or objective.penalty is not None else inverse
     if objective.known_sigma:
         return Uncertainty(chosen)
     if rows <= p or rss is None:
