@@ -115,7 +115,7 @@ def test_huber_at_the_scale_that_scikit_learn_finds_is_its_regressor(rows):
     data = TABLES[rows]
     peer = linear_model.HuberRegressor(alpha=0, epsilon=1.345, tol=1e-9, max_iter=1000)
     peer.fit(design(data)[:, 1:], data["y"])
-    fit = steepest.fit(formula_of("huber(1.345)"), data, loss=f"huber(1.345, scale={peer.scale_!r})")
+    fit = steepest.fit(formula_of("huber(1.345)"), data, loss=f"huber(1.345, scale={float(peer.scale_)!r})")
     np.testing.assert_allclose(values(fit), [peer.intercept_, *peer.coef_], atol=2e-5)
 
 
@@ -185,7 +185,7 @@ def test_deviations_come_to_the_sum_of_a_linear_programme_and_no_rank_is_missed(
 
 @pytest.mark.parametrize("tau", [0.02, 0.5, 0.9])
 @pytest.mark.parametrize("kind", ["noise", "ties", "ordered"])
-def test_many_rows_are_narrowed_down_to_the_same_vertex_as_all_of_them(kind, tau):
+def test_many_rows_are_narrowed_down_to_a_vertex_that_zero_is_a_subgradient_at(kind, tau):
     rows = 30_000
     data = dict(table(rows, seed=8))
     if kind == "ties":
@@ -195,18 +195,17 @@ def test_many_rows_are_narrowed_down_to_the_same_vertex_as_all_of_them(kind, tau
         data = {name: column[order] for name, column in data.items()}
     fit = steepest.fit("y = a + b*x1 + c*x2", data, loss=f"quantile({tau})")
     assert fit.ok, fit.message
-    peer = linear_model.QuantileRegressor(quantile=tau, alpha=0, solver="highs").fit(design(data)[:, 1:], data["y"])
-    there = np.array([peer.intercept_, *peer.coef_])
-
-    def total(theta):
-        r = data["y"] - design(data) @ theta
-        return np.sum(np.where(r > 0, tau, tau - 1) * r)
-
-    assert total(values(fit)) <= total(there) * (1 + 1e-12)
-    residuals = np.abs(data["y"] - design(data) @ values(fit))
-    assert np.sum(residuals < 1e-12) >= 3
+    residuals = data["y"] - design(data) @ values(fit)
+    zero = np.abs(residuals) < 1e-11
+    assert zero.sum() >= 3
+    # zero is a subgradient: the rows without residual can balance all the others (a linear programme)
+    others = design(data)[~zero].T @ np.where(residuals[~zero] > 0, tau, tau - 1)
+    balance = optimize.linprog(
+        np.zeros(zero.sum()), A_eq=design(data)[zero].T, b_eq=-others, bounds=[(tau - 1, tau)] * zero.sum()
+    )
+    assert balance.status == 0, balance.message
     share = np.mean(data["y"] < design(data) @ values(fit) - 1e-9)
-    assert share <= tau <= share + np.mean(residuals < 1e-9) + 1e-12
+    assert share <= tau <= share + np.mean(np.abs(residuals) < 1e-9) + 1e-12
 
 
 def test_a_quantile_is_the_same_to_the_last_bit_from_a_file_and_from_memory(tmp_path):
@@ -387,8 +386,8 @@ def test_far_out_a_loss_and_its_slope_are_those_of_mpmath_without_overflow(loss)
                 expected = brute(mpmath.mpf(float(y)), mpmath.mpf(m))
                 slope = mpmath.diff(lambda t, y=y: brute(mpmath.mpf(float(y)), t), mpmath.mpf(m))
             value, (found,) = function([m])
-            size = max(abs(float(expected)), 2.3e-16 * abs(m))
-            assert value == pytest.approx(float(expected), rel=1e-13, abs=4 * size * 2.3e-16)
+            lost = 4 * 2.3e-16 * abs(m) if loss == "logistic" else 0.0  # softplus(m) - m
+            assert value == pytest.approx(float(expected), rel=1e-13, abs=lost)
             assert found == pytest.approx(float(slope), rel=1e-12, abs=3e-16)
 
 
@@ -403,11 +402,7 @@ def test_explain_prints_each_loss_as_the_formula_of_a_row():
     data = {"x": [1.0, 2.0], "y": [0.0, 1.0]}
     for loss, text in shown.items():
         found = steepest.explain("y = a*x", data, loss=loss).row_loss
-        at = {"x": 1.7, "y": 0.4, "a": 2.2}
-        ours, asked = (steepest.function(t, None).__call__([at[n] for n in steepest.function(t, None).names])[0]
-                       for t in (found, text))  # fmt: skip
-        assert ours == pytest.approx(asked, rel=1e-14)
-        assert text.partition("(")[0] in found
+        assert found == text
     poisson = steepest.explain("y = exp(a*x)", data, loss="poisson")
     assert poisson.row_loss == "exp(a*x) - y*(a*x)"
 
@@ -474,9 +469,12 @@ def test_an_identity_link_with_a_start_in_its_domain_has_the_minimum_of_scipy():
     x = np.linspace(0.1, 3, 90)
     y = RANDOM.poisson(1 + 2 * x).astype(float)
     fit = steepest.fit("y = a + b*x", {"x": x, "y": y}, loss="poisson", start={"a": 1, "b": 1})
-    best = optimize.minimize(lambda t: np.sum(t[0] + t[1] * x - y * np.log(t[0] + t[1] * x)), [1, 1], tol=1e-12)
+    rows, best = np.c_[np.ones(90), x], np.ones(2)
+    for _ in range(100):  # iterated weighted least squares
+        weighted = rows / (rows @ best)[:, None]
+        best = np.linalg.solve(weighted.T @ rows, weighted.T @ y)
     assert fit.ok and fit.certificate["convex"] is True, fit.message
-    np.testing.assert_allclose([fit.values["a"], fit.values["b"]], best.x, atol=1e-5)
+    np.testing.assert_allclose([fit.values["a"], fit.values["b"]], best, rtol=1e-7)
 
 
 def test_sigma_with_a_likelihood_is_refused():
@@ -645,4 +643,4 @@ def test_the_terminal_says_the_same(words, options, tmp_path):
 def test_a_prior_that_cannot_be_read_in_the_terminal_says_how(tmp_path):
     parquet.write_table(pa.table({"x": [1.0, 2.0], "y": [1.0, 2.0]}), tmp_path / "rows.parquet")
     run = CliRunner().invoke(main, ["fit", "y = a*x", str(tmp_path / "rows.parquet"), "--prior", "a=1"])
-    assert run.exit_code == 2 and "a=1" in run.stderr + run.stdout
+    assert run.exit_code == 2 and "write b=0:2.5" in run.stderr + run.stdout

@@ -202,8 +202,9 @@ class _Judge:
             return self._say(Status.STOPPED, self._saddle())
         if self.objective.kind not in ("likelihood", "robust") and self._lower_nearby():
             return self._say(Status.STOPPED, "the gradient is zero but a lower point lies beside it: start elsewhere")
-        if self._recedes():
-            return self._say(Status.UNIDENTIFIABLE, self._separated())
+        recession = self._recession()
+        if recession is not None:
+            return self._say(Status.UNIDENTIFIABLE, self._separated(*recession))
         if self.singular.any():
             if self.objective.columns:
                 return self._undetermined()
@@ -212,18 +213,18 @@ class _Judge:
             return self._say(Status.CONVERGED, "flat to second order: nothing lower was found beside it")
         return self._say(Status.CONVERGED, self._kind(), self.root)
 
-    def _recedes(self) -> bool:
-        """Whether a likelihood rises for ever along the Newton step, which does not shrink then as the gap does."""
-        if self.objective.kind != "likelihood" or not np.any(np.abs(self.step) > 1e-3 * self.size):
-            return False
-        step = np.zeros_like(self.theta)
-        step[self.free] = self.step
-        return self.surface.recedes(self.theta, step)
+    def _recession(self) -> tuple[Array, Array] | None:
+        """A direction in which a likelihood rises for ever: the Newton step does not shrink then as the gap does."""
+        far = np.any(np.abs(self.step) > 1e-3 * self.size) or self.singular.any()
+        if self.objective.kind != "likelihood" or self.objective.penalty is not None or not far or not every(self.free):
+            return None
+        return self.surface.recession(self.theta, self.step, self.curvature)
 
-    def _separated(self) -> str:
+    def _separated(self, direction: Array, units: Array) -> str:
         """Albert and Anderson (Biometrika 71, 1984): no maximum of the likelihood where a plane separates the rows."""
-        move = np.where(np.abs(self.step) > 1e-3 * self.size, self.step, 0.0)
-        along = _together(self._free_names(), move / float(np.abs(move).max()))
+        effect = np.abs(direction) * units
+        move = np.where(effect > 1e-3 * effect.max(), direction, 0.0)
+        along = _together(self.objective.layout.flat, move / float(np.abs(move).max()))
         return (
             f"the data are separated: moving {along} raises the likelihood for ever, so that it has no maximum; "
             "give a penalty or a prior"
@@ -335,8 +336,9 @@ def _at_vertex(surface: Surface, theta: Array, start: Array, evaluation: Evaluat
     objective, vertex = surface.objective, near.vertex
     away = NO_CERTIFICATE | {"convex": True if objective.convex else None, "why": objective.convex or "not proved"}
     size = np.maximum(np.abs(theta), np.abs(theta - start))
-    still = np.all(np.abs(vertex.delta) <= 1e-8 * np.where(size > 0, size, 1.0))
-    rounding = 8.0 * U * (evaluation.sum + math.sqrt(evaluation.weight * surface.signal))
+    least = 1e-8 if objective.convex else 1e-12  # of a curve the residuals at the vertex must have vanished, too
+    still = np.all(np.abs(vertex.delta) <= least * np.where(size > 0, size, 1.0))
+    rounding = 8.0 * U * (evaluation.sum + math.sqrt(evaluation.weight * surface.signal)) if objective.convex else 0.0
     if near.sampled or not vertex.optimal or not (still or vertex.fall <= rounding):
         return Verdict(Status.STOPPED, "the minimum is not reached", away)
     certificate = away | {"gradient_norm": 0.0, "expected_gap": max(vertex.fall, 0.0) / evaluation.weight}

@@ -35,6 +35,7 @@ HUGE = 1e154  # its square overflows
 WORTH_STEPS = 1_000  # steps from which on they are worth being compiled
 HELD = 1 << 22  # numbers of rows near a kink that are kept, 32 MiB
 LASTING = 0.1  # a step of Newton's that moves log-odds by more where the gap is closed ends at no minimum
+LEVEL = 1e-5  # curvature of a row in its log-odds that is none any more
 RECEDING = 1e-5  # of the largest move: the rise of a loss that is rounding
 GRAM_LIMIT = 1e12  # condition of the scaled Gram matrix above which it has too few digits and a QR is made
 
@@ -269,14 +270,30 @@ class Surface:
             self._root = parts.vectors / np.sqrt(np.maximum(parts.values, least)) / parts.scale[:, None]
         return self._root
 
-    def recedes(self, theta: Array, step: Array) -> bool:
+    def recession(self, theta: Array, step: Array, hessian: Array) -> tuple[Array, Array] | None:
+        """A direction (p,) along which the losses fall for ever, and in what units it is measured (p,); None: no such.
+
+        Tried are the step and, where the rows have no curvature left, theta itself: that far it has gone already.
+        """
+        if self.objective.recession_rows is None:
+            return None
+        root = self._leverage(theta)
+        assert self.squares is not None and self.squares.curvature is not None
+        squares = self.squares.curvature
+        bend, vectors = np.linalg.eigh(root.T @ hessian @ root)
+        level = root @ vectors[:, bend <= LEVEL]
+        for direction in (step, level @ (level.T @ (squares @ theta))):
+            if direction.any() and self._recedes(theta, direction):
+                return direction, np.sqrt(squares.diagonal())
+        return None
+
+    def _recedes(self, theta: Array, step: Array) -> bool:
         """Whether the loss of no row rises in the end as theta goes on along a step, and that of some falls: one pass.
 
         Rounding of a hundred-thousandth of the largest move counts as none.
         """
         rows, family = self.objective.recession_rows, self.objective.family
-        if rows is None or family is None:
-            return False
+        assert rows is not None and family is not None
         formula = parse(family.recession)
         rise = Evaluator(formula.graph, [formula.right], ("y", "d"), {})
         moved = risen = 0.0

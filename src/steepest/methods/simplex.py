@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from ..spectrum import U, length
 from ..types import Array, Evaluation, Need
 from .method import State
 
 HALVINGS = 40
+NOISE = 16.0 * U  # relative rounding of a sum
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,11 @@ class Memory:
     total: float
     aim: Array
     halved: int = 0
+
+    @property
+    def way(self) -> float:
+        """How far the vertex lies away."""
+        return length(self.aim - self.theta)
 
 
 @dataclass(frozen=True)
@@ -40,11 +47,14 @@ class Simplex:
     def update(self, evaluation: Evaluation, state: State, theta: Array, step: int, epoch: int) -> tuple[Array, State]:
         """On to the next vertex where the sum has fallen, else half the way back."""
         here: Memory | None = state.memory
-        if here is None or evaluation.total < here.total:
-            if evaluation.near is None:  # not finite: the run ends here
-                return theta, State(memory=here)
-            aim = theta + evaluation.near.vertex.delta
-            return aim, State(memory=Memory(theta, evaluation.total, aim))
+        if here is None and evaluation.near is None:  # not finite: the run ends here
+            return theta, State()
+        if evaluation.near is not None:
+            delta = evaluation.near.vertex.delta
+            level = here is not None and evaluation.total - here.total <= NOISE * here.total
+            if here is None or evaluation.total < here.total or (level and length(delta) < 0.5 * here.way):
+                return theta + delta, State(memory=Memory(theta, evaluation.total, theta + delta))
+        assert here is not None
         if here.halved >= HALVINGS:
             return here.theta, State(False, "no step, however small, lowers the loss any further", here)
         here = replace(here, halved=here.halved + 1)
