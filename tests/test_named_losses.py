@@ -394,7 +394,7 @@ def test_far_out_a_loss_and_its_slope_are_those_of_mpmath_without_overflow(loss)
 def test_explain_prints_each_loss_as_the_formula_of_a_row():
     shown = {
         "absolute": "abs(y - a*x)",
-        "quantile(0.9)": "max(0.9*(y - a*x), -0.1*(y - a*x))",
+        "quantile(0.9)": "max(0.9*(y - a*x), 0.1*(a*x - y))",
         "logistic": "softplus(a*x) - y*(a*x)",
         "cauchy(2)": "2.0*log1p(((y - a*x)/2)**2)",
         "huber(2)": "where(abs(y - a*x) <= 2, 0.5*(y - a*x)**2, 2*abs(y - a*x) - 2.0)",

@@ -141,7 +141,7 @@ def _row_loss(graph: Graph, loss: Loss, left: int, prediction: int, residual: in
     if loss.residual:
         return times(graph, graph.number(0.5), graph.apply("**", residual, graph.number(2)))
     formula = loss.formula()
-    known = {n: graph.number(int(v) if v.is_integer() else v) for n, v in loss.numbers.items()}
+    known = {n: graph.number(int(v) if v.is_integer() else v) for n, v in loss.constants.items()}
     node = graph.copy_from(formula.graph, [formula.right], {"y": left, "prediction": prediction, **known})[0]
     op, *arguments = graph.nodes[prediction]
     if op == "exp" and loss.positive:  # its logarithm is known, and finite where it over- or underflows

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 
 from ..errors import FitError
 from .grammar import Formula, parse
@@ -53,14 +54,19 @@ class Loss:
     @property
     def sides(self) -> tuple[float, float]:
         """What a deviation rises by as the residual grows above zero, and falls below."""
-        tau = self.numbers.get("tau")
-        return (1.0, 1.0) if tau is None else (tau, 1.0 - tau)
+        return self.constants.get("tau", 1.0), self.constants.get("under", 1.0)
+
+    @property
+    def constants(self) -> dict[str, float]:
+        """Every name of the text that is neither y nor prediction; `under` is 1 - tau, as one would write it."""
+        under = {"under": float(1 - Decimal(repr(tau))) for name, tau in self.numbers.items() if name == "tau"}
+        return {**self.numbers, **under}
 
     def formula(self) -> Formula:
         """The text read; only `y`, `prediction` and the numbers of the call may stand in it."""
         formula = parse(self.text)
         for name in formula.names:
-            if name not in ("y", "prediction", *self.numbers):
+            if name not in ("y", "prediction", *self.constants):
                 raise formula.error(
                     f"{name} in the loss is neither y nor prediction", name, "a loss is a formula of these two"
                 )
@@ -109,7 +115,7 @@ LOSSES = {
         Loss("rmse", SQUARE, "residual", root=True, convex_in=("prediction",)),
         Loss("absolute", "abs(y - prediction)", "deviation", convex_in=("prediction",)),
         Loss(  # Koenker and Bassett (1978)
-            "quantile", "max(tau*(y - prediction), (tau - 1)*(y - prediction))", "deviation",
+            "quantile", "max(tau*(y - prediction), under*(prediction - y))", "deviation",
             numbers={"tau": 0.5}, limits={"tau": (0.0, 1.0)}, convex_in=("prediction",),
         ),
         Loss(  # Huber (1964)
