@@ -59,8 +59,8 @@ class Loss:
     @property
     def constants(self) -> dict[str, float]:
         """Every name of the text that is neither y nor prediction; `under` is 1 - tau, as one would write it."""
-        under = {"under": float(1 - Decimal(repr(tau))) for name, tau in self.numbers.items() if name == "tau"}
-        return {**self.numbers, **under}
+        tau = self.numbers.get("tau")
+        return {**self.numbers} if tau is None else {"tau": tau, "under": float(1 - Decimal(repr(tau)))}
 
     def formula(self) -> Formula:
         """The text read; only `y`, `prediction` and the numbers of the call may stand in it."""

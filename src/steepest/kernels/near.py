@@ -39,8 +39,10 @@ class Held:
             tile = tile[-self._seen % self.every :: self.every]
             self._keep(np.column_stack([tile, np.zeros(len(tile))]))
         else:
-            moves = np.sqrt((np.einsum("ij,jk->ik", slopes, root) ** 2).sum(axis=1))
-            key = np.abs(residual) / np.maximum(moves, 1e-300)
+            square = np.zeros(len(residual))
+            for axis in root.T:
+                square += np.einsum("ij,j->i", slopes, axis) ** 2
+            key = np.abs(residual) / np.sqrt(np.maximum(square, 1e-300))
             near = key <= self._limit
             self._tilt = self._tilt + slope + np.einsum("ij,i->j", slopes[near], turn[near])
             self._keep(np.column_stack([tile, key])[near])

@@ -15,6 +15,7 @@ from ..types import Array, Evaluation, Need
 from .method import State
 
 HALVINGS = 40
+CHANCE = 0.01  # by which the vertex of a sample may lie higher than the point before it
 NOISE = 16.0 * U  # relative rounding of a sum
 
 
@@ -53,7 +54,8 @@ class Simplex:
             delta = evaluation.near.vertex.delta
             level = here is not None and evaluation.total - here.total <= NOISE * here.total
             if here is None or evaluation.total < here.total or (level and length(delta) < 0.5 * here.way):
-                return theta + delta, State(memory=Memory(theta, evaluation.total, theta + delta))
+                total = evaluation.total * (1.0 + CHANCE * evaluation.near.sampled)
+                return theta + delta, State(memory=Memory(theta, total, theta + delta))
         assert here is not None
         if here.halved >= HALVINGS:
             return here.theta, State(False, "no step, however small, lowers the loss any further", here)
