@@ -17,7 +17,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "steepest"
 
 # Name directly under steepest -> layer. A sub-package counts as one name; a name that is not here has no place yet.
 LAYERS = {
-    "errors": 1, "types": 1, "spectrum": 1, "scaling": 1, "_version": 1, "datasets": 1, "blas": 1,
+    "errors": 1, "types": 1, "spectrum": 1, "vertex": 1, "scaling": 1, "_version": 1, "datasets": 1, "blas": 1,
     "formula": 2, "data": 2,
     "kernels": 3,
     "methods": 4,
@@ -29,8 +29,9 @@ LAYERS = {
 
 # Who may import whom within one layer.
 BESIDE = {
-    "types": {"errors", "spectrum"},
+    "types": {"errors", "spectrum", "vertex"},
     "scaling": {"spectrum"},
+    "vertex": {"spectrum"},
     "datasets": {"errors"},
     "descent": {"strategy", "verdict", "uncertainty"},
     "api": {"result", "explanation", "comparison", "models", "run"},

@@ -66,10 +66,12 @@ def fit(
     the loss of one row. A name that is a column is data, every other name a parameter.
     data: dict of arrays, structured array, anything with `__arrow_c_stream__` (pandas, Polars, Arrow, DuckDB), a path,
     a glob, a folder or a list of paths (.parquet .csv .tsv .arrow, .gz), `"sqlite:file.db: select ..."`, (connection,
-    query). loss: squares, rmse, or a formula of `y` and `prediction`.
+    query). loss: squares, rmse, absolute, huber, cauchy, logistic, poisson, gamma, quantile, with numbers as in
+    `"huber(1.345, scale=2)"`, or a formula of `y` and `prediction`.
     start, bounds `{"b": (0, None)}`, fixed `{"c": 0}`: by parameter. weights: relative precisions, sigma: known
-    standard deviations, each a column or an expression of columns. penalty: a formula of parameters, on the scale of
-    the sum. where: a condition of columns that chooses rows.
+    standard deviations, counts: how often a row stands there, each a column or an expression of columns. penalty: a
+    formula of parameters, on the scale of the sum; prior `{"b": (mean, sd)}`: what was known of one before.
+    where: a condition of columns that chooses rows.
     method: auto, gauss-newton, newton, gd, sgd, momentum, nesterov, adagrad, rmsprop, adam, or an update rule as text.
     batch: rows a step (None = all). rate: a number, None (from the curvature), or a formula of `step` and `epoch`.
     scale: "auto" lets a first-order method step in standardised parameters phi, theta = A phi, undone in the answer: A
@@ -85,12 +87,12 @@ def fit(
     Raises FormulaError, DataError or FitError for input that cannot be used. A run that does not converge is a Fit with
     another status. Ctrl-C keeps the best point: the status is then "interrupted".
     """
-    refuse(memory=memory, engine=engine, checkpoint=checkpoint, counts=counts, prior=prior, restarts=restarts)
+    refuse(memory=memory, engine=engine, checkpoint=checkpoint, restarts=restarts)
     check_errors(errors)
     how = How(start, method, rate, stop, seed, callbacks, batch, shuffle, scale)
     run = Run.of(
         formula, data, how, loss, reduce, bounds=bounds, fixed=fixed, parameters=parameters, weights=weights,
-        sigma=sigma, penalty=penalty, where=where,
+        sigma=sigma, counts=counts, prior=prior, penalty=penalty, where=where,
     )  # fmt: skip
     return run.finish(trace, progress, errors)
 
@@ -132,17 +134,17 @@ def descend(
     Yields the start as Step 0, then Step k after k updates; the last one carries the final status and message. Without
     data the formula is a function to minimise. The input is checked at the call, before the first step is asked for.
     """
-    refuse(memory=memory, engine=engine, checkpoint=checkpoint, counts=counts, prior=prior, restarts=restarts)
+    refuse(memory=memory, engine=engine, checkpoint=checkpoint, restarts=restarts)
     if trace or errors != "auto":
         raise FitError("descend hands out the steps themselves: leave trace and errors out, or use fit")
     how = How(start, method, rate, stop, seed, callbacks, batch, shuffle, scale)
     if data is None:
         need_data(loss=loss != "squares", reduce=reduce != "mean", parameters=parameters, weights=weights, sigma=sigma,
-                   penalty=penalty, where=where)  # fmt: skip
+                   counts=counts, prior=prior, penalty=penalty, where=where)  # fmt: skip
         return Run.of_function(formula, how, bounds=bounds, fixed=fixed).steps(progress)
     run = Run.of(
         formula, data, how, loss, reduce, bounds=bounds, fixed=fixed, parameters=parameters, weights=weights,
-        sigma=sigma, penalty=penalty, where=where,
+        sigma=sigma, counts=counts, prior=prior, penalty=penalty, where=where,
     )  # fmt: skip
     return run.steps(progress)
 
@@ -261,7 +263,7 @@ def compare(
         if name not in names or name in ("trace", "progress", "errors", "callbacks"):
             raise FitError(f"compare has no option {name}")
     chosen = {n: p.default for n, p in names.items() if p.default is not inspect.Parameter.empty} | options
-    refuse(**{n: chosen[n] for n in ("memory", "engine", "checkpoint", "counts", "prior", "restarts")})
+    refuse(**{n: chosen[n] for n in ("memory", "engine", "checkpoint", "restarts")})
     if isinstance(formula, list | tuple):
         from .models import modelled
 

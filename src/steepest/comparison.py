@@ -26,7 +26,7 @@ from .strategy import SECOND_ORDER
 from .types import Array, Need, Status, Step, Stop
 
 ENDLESS = 1e18  # passes: the comparison ends a run itself, with no pass for a verdict
-WHAT = ("loss", "reduce", "bounds", "fixed", "parameters", "weights", "sigma", "penalty", "where")
+WHAT = ("loss", "reduce", "bounds", "fixed", "parameters", "weights", "sigma", "counts", "prior", "penalty", "where")
 LONGEST_PATH = 3_000  # steps that are kept for a picture
 MOST_ROWS = 20_000  # rows of the objective of all rows in a picture of batches
 

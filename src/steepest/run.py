@@ -21,10 +21,12 @@ from .errors import FitError, FormulaError
 from .formula.grammar import Formula, parse
 from .formula.losses import Loss, find_loss
 from .formula.objective import Objective
-from .formula.printing import quote
+from .formula.printing import quote, to_text
 from .formula.recent import bound
 from .kernels.rows import surface_over
 from .kernels.surface import Surface
+from .methods.simplex import Simplex
+from .methods.trust_region import TrustRegion
 from .report.progress import Progress, Watch
 from .result import Fit, Trace
 from .strategy import plan
@@ -110,6 +112,11 @@ class Run:
         descent = Descent(surface, made, theta, how.stop, int(how.seed), bool(how.shuffle), tuple(how.callbacks))
         run = Run(objective, surface, descent, missing, loss_name, data)
         descent.warn = run.note
+        pilot = objective.pilot
+        if pilot is not None and isinstance(made.method, TrustRegion | Simplex) and not how.start and pilot.quadratic:
+            descent.pilot, run.missing = Surface(pilot, surface.reader), ()
+            y = "" if pilot.left is None else to_text(pilot.graph, pilot.left, 40)
+            run.notes.append(f"no start was given for {', '.join(missing)}: began at the least squares of {y}")
         return run
 
     def note(self, text: str) -> None:
@@ -147,13 +154,13 @@ class Run:
         descent, objective, surface = self.descent, self.objective, self.surface
         evaluation = descent.evaluation
         assert evaluation is not None
-        layout, reader = objective.layout, surface.reader
+        layout, reader, rows = objective.layout, surface.reader, surface.observations
         rss = self._rss(evaluation)
         verdict = descent.verdict if descent.status is Status.CONVERGED else None
         doubt = Uncertainty(None, "errors hold only at a minimum")
         if verdict is not None:
             doubt = uncertainty(
-                objective, verdict.inverse, verdict.exact, verdict.held, rss, surface.rows, errors,
+                objective, verdict.inverse, verdict.exact, verdict.held, rss, rows, errors,
                 lambda: surface.scores(descent.theta),
             )  # fmt: skip
         fitted = None if verdict is None else r_squared(surface, rss)
@@ -173,8 +180,8 @@ class Run:
             values={name: values[name] for name in formula.names if name in values},
             errors=spread, covariance=doubt.covariance, free=layout.flat,
             loss=evaluation.loss, total=evaluation.total * objective.sign, rss=rss,
-            rms=None if rss is None or not surface.rows else float(np.sqrt(rss / surface.rows)),
-            rows=surface.rows, dropped=reader.dropped, passes=reader.passes, steps=descent.number, seconds=seconds,
+            rms=None if rss is None or not rows else float(np.sqrt(rss / rows)),
+            rows=rows, dropped=reader.dropped, passes=reader.passes, steps=descent.number, seconds=seconds,
             status=descent.status, message=descent.message, certificate=certificate, formula=formula.text,
             loss_name=self.loss_name, method=descent.plan.method.name, why=descent.plan.why, seed=descent.seed,
             columns=objective.columns, missing_start=self.missing, dropped_by_column=dict(reader.dropped_by_column),
@@ -188,10 +195,11 @@ class Run:
         )  # fmt: skip
 
     def _rss(self, evaluation: Evaluation) -> float | None:
-        """Σ w·r², for a formula with `=`."""
+        """Σ w·r², for a formula with `=` whose right side is on the scale of y; log-odds are not."""
         if self.objective.squares:
             return 2.0 * evaluation.sum
-        if self.objective.prediction is None:
+        family = self.objective.family
+        if self.objective.prediction is None or (family is not None and not family.of_y):
             return None
         return self.surface.residual_squares(self.descent.theta)
 
@@ -251,11 +259,11 @@ def _swapped(formula: Formulas, data: Any) -> bool:
     return file and isinstance(data, str) and "=" in data
 
 
-def _check_options(*, parameters: Any, weights: Any, where: Any, penalty: Any, **_: Any) -> None:
+def _check_options(*, parameters: Any, weights: Any, counts: Any, where: Any, penalty: Any, **_: Any) -> None:
     """Refuse options of the wrong kind; what they say is read when the formula is bound."""
     if isinstance(parameters, str) or not all(isinstance(name, str) for name in parameters or ()):
         raise FitError(f"parameters is a list of names, not {parameters!r}")
-    for name, option in (("weights", weights), ("where", where)):
+    for name, option in (("weights", weights), ("counts", counts), ("where", where)):
         if not isinstance(option, str | None):
             raise FitError(f"{name} is the name of a column or an expression as text; put the numbers into a column")
     if not isinstance(penalty, str | None):

@@ -13,6 +13,7 @@ from .kernels.surface import Surface
 from .methods.first_order import RULES, Backtracking, FirstOrder, first_order
 from .methods.method import Method
 from .methods.scaled import Scaled
+from .methods.simplex import Simplex
 from .methods.trust_region import TrustRegion
 from .scaling import Scaling
 from .spectrum import SINGULAR, unit_scale
@@ -167,6 +168,9 @@ def _second_order(objective: Objective, name: str) -> Plan:
         return Plan(nesterov, None, f"nesterov: {p:,} parameters are too many for a Hessian", open_rate=True)
     if name == "gauss-newton" and not objective.squares:
         raise FitError("gauss-newton needs residuals: the loss squares or rmse and a formula with =; use newton")
+    if objective.kind == "deviation" and name == "auto" and objective.penalty is None:
+        assert objective.family is not None
+        return Plan(Simplex(), None, f"simplex, because the minimum of the loss {objective.family.name} is a vertex")
     gauss = objective.squares and name != "newton"
     kind = ("gauss-newton", Need.NORMAL) if gauss else ("newton", Need.HESSIAN)
     chosen = TrustRegion(*kind, objective.lower, objective.upper, objective.quadratic)

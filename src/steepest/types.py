@@ -13,6 +13,7 @@ import numpy as np
 from .errors import FitError
 from .spectrum import Array as Array
 from .spectrum import Spectrum, every, spectrum
+from .vertex import Near
 
 
 def is_number(value: object) -> bool:
@@ -43,6 +44,7 @@ class Need(Enum):
     GRADIENT = "gradient"  # loss and gradient
     NORMAL = "normal"  # JᵀWJ, Jᵀ W r, Σ w r²: residual losses only
     HESSIAN = "hessian"  # exact second derivatives
+    VERTEX = "vertex"  # loss and gradient, and the rows that are near a kink: absolute deviations and quantiles only
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,7 @@ class Evaluation:
     bad: int | None = None
     signal: float | None = None  # Σ w·y², where it was summed beside: of Need.NORMAL
     level: float | None = None  # Σ w·y, likewise
+    near: Near | None = None  # of Need.VERTEX
     factor: Array | None = None  # R of the QR of [√W J, √W r], where the Gram matrix has too few digits; or √W J alone
 
     def bent_as(self, other: Evaluation) -> Evaluation:

@@ -8,6 +8,7 @@ saddle is read off the exact Hessian. The words and thresholds are those of docs
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -19,6 +20,7 @@ from .kernels.surface import Surface
 from .methods.trust_region import held, part, restrict
 from .spectrum import Mask, U, every, spectrum, unit_scale
 from .types import Array, Evaluation, Need, Status
+from .vertex import Near
 
 NO_CERTIFICATE: dict[str, Any] = {
     "gradient_norm": None, "hessian_min_eigenvalue": None, "hessian_condition": None, "expected_gap": None,
@@ -70,6 +72,8 @@ def _examined(surface: Surface, theta: Array, start: Array, evaluation: Evaluati
         )
     if p > MAX_HESSIAN:
         return Verdict(Status.STOPPED, f"minimum not certified: no Hessian is formed above {MAX_HESSIAN:,} parameters")
+    if evaluation is not None and evaluation.near is not None:
+        return _at_vertex(surface, theta, start, evaluation, evaluation.near)
     need = Need.NORMAL if objective.squares else Need.HESSIAN
     if evaluation is None or evaluation.curvature is None or (objective.squares and evaluation.gauss is None):
         evaluation = surface.at(theta, need)
@@ -144,9 +148,12 @@ class _Judge:
         """The gap test."""
         if not self._flat_slope():
             return False
-        if not self.objective.squares:
+        kind, p = self.objective.kind, int(self.free.sum())
+        if kind == "likelihood":
+            return bool(math.sqrt(2.0 * self.gap / p) <= 1e-6)
+        if kind not in ("residual", "robust"):
             return self._small_step()
-        rss, rows, p = 2.0 * self.evaluation.sum, self.evaluation.rows, int(self.free.sum())
+        rss, rows = 2.0 * self.evaluation.sum, self.evaluation.rows
         signal = self.surface.signal
         if rows > p:
             noise = 1.0 if self.objective.known_sigma else max(0.0, rss - 2.0 * self.gap) / (rows - p)
@@ -193,8 +200,11 @@ class _Judge:
             return self._say(Status.STOPPED, "the loss is not smooth: the minimum is not certified")
         if weakest < 0 and not self.singular[0]:
             return self._say(Status.STOPPED, self._saddle())
-        if self._lower_nearby():
+        if self.objective.kind not in ("likelihood", "robust") and self._lower_nearby():
             return self._say(Status.STOPPED, "the gradient is zero but a lower point lies beside it: start elsewhere")
+        recession = self._recession()
+        if recession is not None:
+            return self._say(Status.UNIDENTIFIABLE, self._separated(*recession))
         if self.singular.any():
             if self.objective.columns:
                 return self._undetermined()
@@ -203,10 +213,27 @@ class _Judge:
             return self._say(Status.CONVERGED, "flat to second order: nothing lower was found beside it")
         return self._say(Status.CONVERGED, self._kind(), self.root)
 
+    def _recession(self) -> tuple[Array, Array] | None:
+        """A direction in which a likelihood rises for ever: the Newton step does not shrink then as the gap does."""
+        far = np.any(np.abs(self.step) > 1e-3 * self.size) or self.singular.any()
+        if self.objective.kind != "likelihood" or self.objective.penalty is not None or not far or not every(self.free):
+            return None
+        return self.surface.recession(self.theta, self.step, self.curvature)
+
+    def _separated(self, direction: Array, units: Array) -> str:
+        """Albert and Anderson (Biometrika 71, 1984): no maximum of the likelihood where a plane separates the rows."""
+        effect = np.abs(direction) * units
+        move = np.where(effect > 1e-3 * effect.max(), direction, 0.0)
+        along = _together(self.objective.layout.flat, move / float(np.abs(move).max()))
+        return (
+            f"the data are separated: moving {along} raises the likelihood for ever, so that it has no maximum; "
+            "give a penalty or a prior"
+        )
+
     def _undetermined(self) -> Verdict:
         """Singular; at the start only where the model is linear, since there the data decide it everywhere."""
-        if np.array_equal(self.theta, self.start) and not self.objective.quadratic:
-            names = [n for n, free in zip(self.objective.layout.flat, self.free, strict=True) if free]
+        if np.array_equal(self.theta, self.start) and not (self.objective.quadratic or self.objective.convex):
+            names = self._free_names()
             moved = np.abs(self.parts.vectors[:, self.singular]).max(axis=1) > 1e-3
             listed = ", ".join(n for n, m in zip(names, moved, strict=True) if m)
             return self._say(Status.STOPPED, f"at the start no row depends on {listed}: check the start and the units")
@@ -238,6 +265,8 @@ class _Judge:
     def _kind(self) -> str:
         upward = self.objective.sign < 0
         if self.certificate["convex"]:
+            if not self.objective.quadratic:
+                return "the minimum: the loss is convex"
             return "the maximum: a concave quadratic" if upward else "the minimum: the loss is a convex quadratic"
         best, better = ("maximum", "higher") if upward else ("minimum", "lower")
         return f"a local {best}; that no other is {better} is not proved"
@@ -246,9 +275,12 @@ class _Judge:
         worst = "minimum" if self.objective.sign < 0 else "maximum"
         return f"the gradient is zero but the point is a saddle or a {worst}: start elsewhere"
 
+    def _free_names(self) -> list[str]:
+        return [n for n, free in zip(self.objective.layout.flat, self.free, strict=True) if free]
+
     def _combination(self) -> str:
         """Which parameters the data cannot tell apart, from the singular directions."""
-        names = [n for n, free in zip(self.objective.layout.flat, self.free, strict=True) if free]
+        names = self._free_names()
         directions = self.parts.vectors[:, self.singular]
         moved = np.abs(directions).max(axis=1) > 1e-3
         listed = ", ".join([n for n, m in zip(names, moved, strict=True) if m][:8]) + (
@@ -263,11 +295,8 @@ class _Judge:
         if directions.shape[1] > 1:
             return f"{why}the data do not determine {listed}: {directions.shape[1]} combinations of them are free"
         shift = directions[:, 0] / self.parts.scale
-        shift = np.where(moved, shift / np.abs(shift[moved]).max(), 0.0)
-        together = ", ".join(f"{names[i]} by {shift[i]:+.4g}" for i in np.argsort(-np.abs(shift))[:6] if moved[i])
-        return (
-            f"{why}the data do not determine {listed} one by one: moving {together} together leaves the loss as it is"
-        )
+        together = _together(names, np.where(moved, shift / np.abs(shift[moved]).max(), 0.0))
+        return f"{why}the data do not determine {listed} one by one: moving {together} leaves the loss as it is"
 
     def _scaled_gradient(self) -> float:
         """‖D⁻¹g‖, free of the parameters' units; for residual losses relative to √T, the cosine that MINPACK tests."""
@@ -299,10 +328,51 @@ class _Judge:
         return inverse
 
 
+def _at_vertex(surface: Surface, theta: Array, start: Array, evaluation: Evaluation, near: Near) -> Verdict:
+    """Deviations: the vertex of the rows near zero is the minimum, every multiplier between its limits.
+
+    That is the subgradient which is zero. Other rows do not matter for it, since each keeps its side here.
+    """
+    objective, vertex = surface.objective, near.vertex
+    away = NO_CERTIFICATE | {"convex": True if objective.convex else None, "why": objective.convex or "not proved"}
+    size = np.maximum(np.abs(theta), np.abs(theta - start))
+    least = 1e-8 if objective.convex else 1e-12  # of a curve the residuals at the vertex must have vanished, too
+    still = np.all(np.abs(vertex.delta) <= least * np.where(size > 0, size, 1.0))
+    rounding = 8.0 * U * (evaluation.sum + math.sqrt(evaluation.weight * surface.signal)) if objective.convex else 0.0
+    if near.sampled or not vertex.optimal or not (still or vertex.fall <= rounding):
+        return Verdict(Status.STOPPED, "the minimum is not reached", away)
+    certificate = away | {"gradient_norm": 0.0, "expected_gap": max(vertex.fall, 0.0) / evaluation.weight}
+    if vertex.loose.size:
+        loose = vertex.loose[:, 0]
+        loose = np.where(np.abs(loose) > 1e-9 * np.abs(loose).max(), loose, 0.0) / np.abs(loose).max()
+        along = _together(objective.layout.flat, loose)
+        sentence = f"the data do not determine all parameters: moving {along} leaves the loss as it is"
+        return Verdict(Status.UNIDENTIFIABLE, sentence, certificate, near=True)
+    bounds = int(np.count_nonzero((theta <= objective.lower) | (theta >= objective.upper)))
+    unique = vertex.slack > 1e-9
+    if not unique and not objective.convex:
+        sentence = "the loss is level along an edge: the minimum is not certified"
+        return Verdict(Status.STOPPED, sentence, certificate, near=True)
+    held = [(objective.layout.size - bounds, "row", " without residual"), (bounds, "bound", "")]
+    where = " and ".join(f"{n} {what}{'s' * (n > 1)}{rest}" for n, what, rest in held if n > 0)
+    kind = "the minimum" if objective.convex else "a local minimum"
+    beside = "" if unique else "; other minima of the same loss lie beside it"
+    return Verdict(Status.CONVERGED, f"{kind}: a vertex, on {where}{beside}", certificate, held=bounds > 0, near=True)
+
+
+def _together(names: Sequence[str], shift: Array) -> str:
+    """A direction in words, its six largest parts."""
+    parts = [f"{names[i]} by {shift[i]:+.4g}" for i in np.argsort(-np.abs(shift))[:6] if shift[i] != 0]
+    return ", ".join(parts) + " together" * (len(parts) > 1)
+
+
 def _convexity(objective: Objective, curvature: Array) -> dict[str, Any]:
     """What is proved of T everywhere, also where a bound holds a parameter: a quadratic has one Hessian."""
     if not objective.quadratic:
-        return {"convex": None, "why": "not proved"}
+        penalty = objective.penalty
+        if not objective.convex or (penalty is not None and not penalty.convex):
+            return {"convex": None, "why": "not proved"}
+        return {"convex": True, "why": objective.convex + " and of the penalty" * objective.biased}
     if objective.squares and objective.penalty is None:
         return {"convex": True, "why": "squares of a model that is linear in its parameters"}
     scale = unit_scale(curvature)

@@ -106,6 +106,16 @@ def of_the_terminal(text: str) -> str:
     return text.replace(AUTO, "--scale auto")
 
 
+def priors(texts: Sequence[str]) -> dict[str, Any] | None:
+    """`b=0:2.5`: (mean, standard deviation) by name."""
+
+    def pair(text: str) -> tuple[float, float]:
+        mean, _, spread = text.partition(":")
+        return float(mean), float(spread)
+
+    return _by_name(texts, "--prior", "b=0:2.5", pair)
+
+
 def number_or_formula(text: str | None) -> float | str | None:
     """A number where the text is one, else the text."""
     try:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ..result import Fit
 
 INTERRUPTED_FILE = "steepest-interrupted.json"
-NOT_BUILT = ("counts", "restarts", "memory", "engine", "checkpoint", "report")
+NOT_BUILT = ("restarts", "memory", "engine", "checkpoint", "report")
 
 _EQUATION = re.compile("(?<![<>=!])=(?!=)")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -61,6 +61,11 @@ def _options(*chosen: Callable[[F], F]) -> Callable[[F], F]:
     return decorate
 
 
+_loss = click.option(
+    "--loss", default="squares", show_default=True,
+    help="squares rmse absolute huber cauchy logistic poisson gamma quantile, with numbers as in 'quantile(0.9)', or a "
+    "formula of y and prediction.",
+)  # fmt: skip
 _where_to = _options(
     click.option(
         "--start", metavar="A=1,B=2", multiple=True, help="Start values; vectors 'B=[1, 2]' or B[0]=1,B[1]=2."
@@ -92,11 +97,13 @@ _later_alone = _options(*(click.option(f"--{name}", hidden=True) for name in ("r
 @main.command(cls=FormulaCommand)
 @click.argument("formula")
 @click.argument("data", nargs=-1)
-@click.option("--loss", default="squares", show_default=True, help="squares, rmse, or a formula of y and prediction.")
+@_loss
 @_where_to
 @click.option("--parameters", metavar="A,B", help="Names that are parameters though columns have them too.")
 @click.option("--weights", metavar="W", help="Relative precisions: a column or an expression.")
 @click.option("--sigma", metavar="S", help="Known standard deviations: a column, an expression or a number.")
+@click.option("--counts", metavar="C", help="How often a row stands there: a column or an expression.")
+@click.option("--prior", metavar="'B=0:2.5'", multiple=True, help="Mean and standard deviation known before.")
 @click.option("--penalty", metavar="P", help="A formula of parameters, added to the sum.")
 @click.option("--where", metavar="COND", help="Use the rows for which this holds: 'x > 0'.")
 @_how
@@ -115,8 +122,8 @@ _later_alone = _options(*(click.option(f"--{name}", hidden=True) for name in ("r
 def fit(
     formula: str, data: tuple[str, ...], start: tuple[str, ...], bounds: tuple[str, ...], fixed: tuple[str, ...],
     parameters: str | None, sigma: str | None, batch: str | None, no_shuffle: bool, loss: str, weights: str | None,
-    penalty: str | None, where: str | None, method: str, rate: str | None, scale: str | None, reduce: str, errors: str,
-    seed: int, **rest: Any,
+    counts: str | None, prior: tuple[str, ...], penalty: str | None, where: str | None, method: str, rate: str | None,
+    scale: str | None, reduce: str, errors: str, seed: int, **rest: Any,
 ) -> int:  # fmt: skip
     """Fit FORMULA to the table DATA: .csv, .tsv, .parquet or .arrow files (.gz too), a folder, a pattern.
 
@@ -134,9 +141,9 @@ def fit(
     options: dict[str, Any] = dict(
         loss=loss, start=arguments.starts(start), bounds=arguments.bounds(bounds), fixed=arguments.fixes(fixed),
         parameters=None if parameters is None else [name.strip().strip("`") for name in parameters.split(",")],
-        weights=weights, sigma=arguments.number_or_formula(sigma), penalty=penalty, where=where, method=method,
-        batch=_batch(batch), rate=arguments.number_or_formula(rate), scale=scale, reduce=reduce, errors=errors,
-        seed=seed, shuffle=not no_shuffle,
+        weights=weights, sigma=arguments.number_or_formula(sigma), counts=counts, prior=arguments.priors(prior),
+        penalty=penalty, where=where, method=method, batch=_batch(batch), rate=arguments.number_or_formula(rate),
+        scale=scale, reduce=reduce, errors=errors, seed=seed, shuffle=not no_shuffle,
     )  # fmt: skip
     from ..api import fit as run
 
@@ -176,7 +183,7 @@ def minimize(
 @main.command(cls=FormulaCommand, short_help="Roles, derivatives, structure, safe rates of FORMULA.")
 @click.argument("formula")
 @click.argument("data", nargs=-1)
-@click.option("--loss", default="squares", show_default=True, help="squares, rmse, or a formula of y and prediction.")
+@_loss
 def explain(formula: str, data: tuple[str, ...], loss: str) -> None:
     """What follows from FORMULA before anything runs: roles, derivatives, structure, safe rates, the program.
 
@@ -199,7 +206,7 @@ def explain(formula: str, data: tuple[str, ...], loss: str) -> None:
 @click.option("--seeds", metavar="N", callback=whole_option, help="Orders of the rows for a batch size.  [default: 3]")
 @click.option("--starts", metavar="N", callback=whole_option, help="Draw N starts within --bounds, or around --start.")
 @click.option("--passes", type=float, metavar="N", help="Passes for each run.  [default: 20]")
-@click.option("--loss", default="squares", show_default=True, help="squares, rmse, or a formula of y and prediction.")
+@_loss
 @_where_to
 @click.option("--weights", metavar="W", help="Relative precisions: a column or an expression.")
 @click.option("--sigma", metavar="S", help="Known standard deviations: a column, an expression or a number.")

@@ -25,6 +25,7 @@ class _Count:
     dropped: int = 0
     by_column: dict[str, int] = field(default_factory=dict)
     used: int = 0
+    observed: int = 0
 
 
 class Reader:
@@ -33,12 +34,14 @@ class Reader:
     `condition` (of `where`) gives a bool array (rows,) for a Block that may hold NaN: its false rows are neither
     checked nor counted. Then a row with NaN in a column is dropped and counted, and an infinite value in a row that
     is left raises DataError. `weight` gives a float64 array (rows,), read on live rows: zero drops the row uncounted,
-    a negative or non-finite weight raises DataError.
+    a negative or non-finite weight raises DataError. `check` sees every Block with its live rows, and may raise.
+    `counts` says how often each row stands there, once where there are none.
 
     After the first complete full pass, or the first reading of any kind of a table in memory: `used` is the number of
-    live rows (N), `dropped` the number of rows left out for a missing value, `dropped_by_column` how many of them each
-    column lacks. `rows_read` counts the rows that `full` and `batches` hand out; those of `windows` count when
-    somebody takes them. `shuffle` may be set to what does NumPy's faster.
+    live rows, `observed` the same with each counted as often as it stands there (N), `dropped` the number of rows left
+    out for a missing value, `dropped_by_column` how many of them each column lacks. `rows_read` counts the rows that
+    `full` and `batches` hand out; those of `windows` count when somebody takes them. `shuffle` may be set to what does
+    NumPy's faster.
     """
 
     def __init__(
@@ -47,16 +50,21 @@ class Reader:
         *,
         condition: Callable[[Block], NDArray[np.bool_]] | None = None,
         weight: Callable[[Block], NDArray[np.float64]] | None = None,
+        counts: Callable[[Block], NDArray[np.float64]] | None = None,
+        check: Callable[[Block], None] | None = None,
     ) -> None:
         self.source = source
         self.rows = source.rows
         self.rows_read = 0
         self.shuffle: Shuffle = np.random.Generator.shuffle
         self.used = 0
+        self.observed = 0
         self.dropped = 0
         self.dropped_by_column: dict[str, int] = {}
         self._condition = condition
         self._weight = weight
+        self._counts = counts
+        self._check = check
         self._dirty: frozenset[int] | None = None  # first rows of the runs with dead rows; None: not known yet
 
     @property
@@ -117,7 +125,8 @@ class Reader:
         """Keep what a first complete pass has found."""
         if not count.used:
             raise self._nothing_left(count)
-        self.used, self.dropped, self.dropped_by_column = count.used, count.dropped, count.by_column
+        self.used, self.observed = count.used, count.observed
+        self.dropped, self.dropped_by_column = count.dropped, count.by_column
         self._dirty = frozenset(dirty)
 
     def batches(self, size: int, *, seed: int, shuffle: bool, epoch: int, skip: int = 0) -> Iterator[Block]:
@@ -217,8 +226,7 @@ class Reader:
         odd = {name: column for name, column in block.columns.items() if not np.isfinite(column).all()}
         wanted = None if self._condition is None else self._condition(block)
         if not odd and wanted is None and self._weight is None:
-            count.used += block.rows
-            return block
+            return self._looked_at(block, count)
         live = np.ones(block.rows, np.bool_) if wanted is None else wanted.copy()
         missing = np.zeros(block.rows, np.bool_)
         for name, column in odd.items():
@@ -231,9 +239,19 @@ class Reader:
         self._refuse_infinite(block, odd, live)
         if self._weight is not None:
             live &= self._weighted(block, live, self._weight(replace(block, live=live)))
-        used = int(live.sum())
+        return self._looked_at(replace(block, live=None if live.all() else live), count)
+
+    def _looked_at(self, block: Block, count: _Count) -> Block:
+        """A screened block, checked and counted."""
+        if self._check is not None:
+            self._check(block)
+        used = block.rows if block.live is None else int(block.live.sum())
         count.used += used
-        return replace(block, live=None if used == block.rows else live)
+        if self._counts is not None:
+            counts = self._counts(block)
+            used = int((counts if block.live is None else counts[block.live]).sum())
+        count.observed += used
+        return block
 
     def _refuse_infinite(self, block: Block, odd: dict[str, NDArray[np.float64]], live: NDArray[np.bool_]) -> None:
         infinite = {name: _by_row(np.isinf(column)) & live for name, column in odd.items()}

@@ -43,6 +43,7 @@ class Course:
     warn: Callable[[str], None] = lambda _: None
     watched: bool = True  # whether every step is handed out, and not some last one only
     path: Path | None = None  # takes every step, handed out or not
+    pilot: Surface | None = None  # least squares that give the start, where none was given
 
     def __post_init__(self) -> None:
         self.theta = self.start

@@ -13,11 +13,13 @@ import numpy as np
 
 from ..data.drift import drift
 from ..formula.objective import listed
+from ..kernels.surface import Surface
 from ..methods.first_order import FirstOrder
+from ..methods.simplex import Simplex
 from ..methods.stopping import Limits
 from ..methods.trust_region import TrustRegion
 from ..strategy import Guarantee, settle_rate, standardised
-from ..types import Evaluation, Need, Status, Step
+from ..types import Array, Evaluation, Need, Status, Step
 from ..verdict import judge
 from . import full
 from .batches import MiniBatches
@@ -30,6 +32,8 @@ class Descent(Course):
     def steps(self) -> Iterator[Step]:
         """Step 0 is the start, Step k the point after k updates; the last one carries the final status."""
         surface, objective = self.surface, self.surface.objective
+        if self.pilot is not None:
+            self.start = self.theta = self._piloted(self.pilot)
         evaluation = surface.at(self.theta, self._first_need())
         if not evaluation.finite:
             raise surface.not_finite(self.theta, evaluation)
@@ -47,10 +51,21 @@ class Descent(Course):
         limits = Limits.of(self.stop, surface.reader.rows, self.plan.batch, objective.sign < 0)
         if self.plan.batch is not None:
             yield from MiniBatches(self, limits, self.plan.batch).steps(evaluation)
-        elif isinstance(self.plan.method, TrustRegion):
+        elif isinstance(self.plan.method, TrustRegion | Simplex):
             yield from full.second_order(self, limits, evaluation)
         else:
             yield from full.first_order(self, limits, evaluation)
+
+    def _piloted(self, pilot: Surface) -> Array:
+        """The minimum of the pilot's squares, in one pass; where the data leave it open, the nearest one."""
+        pilot.watch = self.surface.watch
+        evaluation = pilot.at(self.theta, Need.NORMAL)
+        if not evaluation.finite:
+            return self.theta
+        if self.surface.objective.kind == "deviation":
+            self.surface.squares = evaluation
+        found = self.theta + evaluation.spectrum.step(~evaluation.spectrum.flat)
+        return self.inside(found) if np.isfinite(found).all() else self.theta
 
     def _call_out_order(self) -> None:
         """A file that is sorted ruins mini-batches in file order: each sees one end of the data only."""
@@ -73,7 +88,7 @@ class Descent(Course):
     def _first_need(self) -> Need:
         """What pass 0 must deliver: for a first-order method the curvature too, where it proves or refutes the rate."""
         method, objective = self.plan.method, self.surface.objective
-        if isinstance(method, TrustRegion):
+        if isinstance(method, TrustRegion | Simplex):
             return method.need
         if self.plan.scale and (objective.squares or objective.prediction is None):
             return self.curved

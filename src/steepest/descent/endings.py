@@ -47,7 +47,7 @@ class SecondOrder:
         if ending is not None:
             return ending
         close = near(course.surface, course.theta, course.start, evaluation)
-        if close and self._polished:
+        if close and (self._polished or evaluation.near is not None):
             return tested(course, evaluation) or saddle(course)
         if close and course.number and course.surface.objective.quadratic:
             ending = _corrected(course, evaluation)

@@ -32,6 +32,8 @@ def bind(
     fixed: Mapping[str, object] | None = None,
     weights: str | None = None,
     sigma: str | float | None = None,
+    counts: str | None = None,
+    prior: Mapping[str, object] | None = None,
     penalty: str | None = None,
     where: str | None = None,
     reduce: str = "mean",
@@ -45,9 +47,9 @@ def bind(
     """
     graph = formula.graph
     columns = dict(schema or {})
-    for what, option in (("start", start), ("bounds", bounds), ("fixed", fixed)):
+    for what, option in (("start", start), ("bounds", bounds), ("fixed", fixed), ("prior", prior)):
         _check_dict(what, option)
-    given = {**(start or {}), **(bounds or {}), **(fixed or {})}
+    given = {**(start or {}), **(bounds or {}), **(fixed or {}), **(prior or {})}
     _check_given(given, columns, parameters)
     for name in parameters:
         if name not in formula.names:
@@ -57,8 +59,13 @@ def bind(
     condition = None if where is None else _extra(graph, where, "where", rowwise, condition=True)
     if sigma is not None and formula.left is None:
         raise FitError("sigma belongs to residuals; a formula without = is the loss of a row: write the sigma into it")
+    if sigma is not None and loss is not None and loss.kind == "likelihood":
+        raise FitError(f"sigma belongs to residuals; the loss {loss.name} knows how far y scatters: leave sigma out")
     deviation = None if sigma is None else _deviation(graph, sigma, rowwise)
     weight = _weight(graph, weights, deviation, rowwise)
+    count = None if counts is None else _extra(graph, counts, "counts", rowwise)
+    if count is not None:
+        weight = count if weight is None else times(graph, weight, count)
 
     unused = [c for c in columns if c not in formula.names and c not in graph.names(_present(weight, condition))]
     _check_roles(formula, names, unused, {*given, *parameters})
@@ -71,7 +78,7 @@ def bind(
 
     replace = {graph.name(name): node for name, node in held.nodes(graph).items()}
     sides = graph.substitute(formula.outputs, replace) if replace else list(formula.outputs)
-    left = prediction = residual = None
+    left = prediction = residual = domain = None
     if formula.left is None:
         if loss is not None and loss.name != "squares":
             raise formula.error(
@@ -86,16 +93,20 @@ def bind(
         difference = graph.apply("-", left, prediction)
         row_loss = _row_loss(graph, loss, left, prediction, difference)
         residual = difference if loss.residual else None
+        domain = None if loss.domain is None else _of_left(graph, loss.domain[0], left, condition=True)
 
     used = tuple(n for n in graph.names(_present(*sides, weight, condition)) if n in rowwise)
     if schema is not None and not used:
         raise formula.error("the formula holds no column of the data", mend=f"the columns are {listed(columns)}")
     lower, upper = _bounds(bounds, layout, held)
+    _check_prior(prior, loss, formula, deviation is not None)
+    beside = None if penalty is None else _penalty(penalty, layout, held, columns)
     return Objective(
         formula=formula, graph=graph, layout=layout, columns=used, loss=row_loss, left=left, prediction=prediction,
         residual=residual, weight=weight, sigma=deviation, condition=condition,
-        penalty=None if penalty is None else _penalty(penalty, layout, held, columns), lower=lower, upper=upper,
-        held=held, reduce=reduce, sign=-1.0 if maximise else 1.0,
+        penalty=_with_prior(beside, prior or {}, layout, held), lower=lower, upper=upper,
+        held=held, reduce=reduce, sign=-1.0 if maximise else 1.0, family=None if formula.left is None else loss,
+        domain=domain, counts=count, biased=penalty is not None,
     )  # fmt: skip
 
 
@@ -145,7 +156,18 @@ def _row_loss(graph: Graph, loss: Loss, left: int, prediction: int, residual: in
     if loss.residual:
         return times(graph, graph.number(0.5), graph.apply("**", residual, graph.number(2)))
     formula = loss.formula()
-    return graph.copy_from(formula.graph, [formula.right], {"y": left, "prediction": prediction})[0]
+    known = {n: graph.number(int(v) if v.is_integer() else v) for n, v in loss.constants.items()}
+    node = graph.copy_from(formula.graph, [formula.right], {"y": left, "prediction": prediction, **known})[0]
+    op, *arguments = graph.nodes[prediction]
+    if op == "exp" and loss.positive:  # its logarithm is known, and finite where it over- or underflows
+        node = graph.substitute([node], {graph.apply("log", prediction): arguments[0]})[0]
+    return node
+
+
+def _of_left(graph: Graph, text: str, left: int, *, condition: bool = False) -> int:
+    """A formula of y, y being the left side."""
+    formula = parse(text, condition=condition)
+    return graph.copy_from(formula.graph, [formula.right], {"y": left})[0]
 
 
 def _present(*nodes: int | None) -> list[int]:
@@ -161,7 +183,7 @@ def _check_given(given: Mapping[str, object], columns: Mapping[str, object], par
     for name in given:
         if name in columns and name not in parameters:
             raise DataError(
-                f"{name} is a column of the data, and stands in start, bounds or fixed as if it were a parameter; "
+                f"{name} is a column of the data, and stands in start, bounds, fixed or prior as a parameter does; "
                 f"if it is one, say parameters=[{name!r}]"
             )
 
@@ -331,6 +353,40 @@ def _penalty(text: str, layout: Layout, held: Held, columns: Mapping[str, object
     if formula.right not in new:
         raise formula.error("the penalty is a vector", mend="as in 0.1*(B @ B)")
     return Penalty(graph, new[formula.right], layout)
+
+
+def _check_prior(prior: object, loss: Loss | None, formula: Formula, known_sigma: bool) -> None:
+    """A prior weighs against the data: what a row says must have a scale."""
+    if not prior or formula.left is None or known_sigma or (loss is not None and loss.absolute_scale):
+        return
+    assert loss is not None
+    mends = {"residual": "give sigma, the standard deviation of y", "likelihood": f"say {loss.name}(dispersion=...)"}
+    mend = mends.get(loss.kind, "write the likelihood of a row, without =")
+    raise FitError(f"a prior needs a scale for the data, and the loss {loss.name} has none: {mend}")
+
+
+def _with_prior(penalty: Penalty | None, prior: Mapping[str, object], layout: Layout, held: Held) -> Penalty | None:
+    """The penalty and ½((b - mean)/sd)² for each prior, element by element."""
+    if not prior:
+        return penalty
+    graph = Graph() if penalty is None else penalty.graph
+    total = graph.number(0) if penalty is None else penalty.node
+    for name, pair in prior.items():
+        if name not in layout.slices:
+            if name in held:
+                raise FitError(f"{name} is fixed and has a prior: leave one of the two out")
+            raise FitError(unknown("prior", name, layout.names))
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            raise FitError(f"prior of {name}: give (mean, standard deviation), as in {{{name!r}: (0, 2.5)}}")
+        place = layout.slices[name]
+        means, spreads = (numbers(side, f"prior of {name}", layout.width_of[name]) for side in pair)
+        if not np.all(spreads > 0):
+            raise FitError(f"prior of {name}: the standard deviation is {pair[1]}; give a positive number")
+        for flat, mean, spread in zip(layout.flat[place], means.tolist(), spreads.tolist(), strict=True):
+            away = graph.apply("/", graph.apply("-", graph.name(flat), graph.number(mean)), graph.number(spread))
+            half = graph.apply("*", graph.number(0.5), graph.apply("**", away, graph.number(2)))
+            total = plus(graph, total, half)
+    return Penalty(graph, total, layout)
 
 
 def _bounds(bounds: Mapping[str, object] | None, layout: Layout, held: Held) -> tuple[Array, Array]:

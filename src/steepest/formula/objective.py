@@ -21,7 +21,8 @@ from ..errors import FitError
 from ..types import Array, Evaluation, Need, Total
 from .derive import Partial, gradient, hessian, times
 from .evaluate import Evaluator
-from .grammar import Formula
+from .grammar import Formula, parse
+from .losses import LOSSES, Loss
 from .program import Graph
 from .structure import Structure
 from .ties import Held
@@ -138,9 +139,11 @@ class Objective:
     """T(theta) = Σ over rows of weight · loss + penalty, and what is reported of it.
 
     Nodes of `graph`: `loss` (of a row), `left`, `prediction`, `residual` (left - prediction; None: the loss is not
-    half its square), `weight`, `sigma`, `condition` (of `where`). `columns` of the data are used; `lower` and `upper`
+    half its square), `weight`, `sigma`, `condition` (of `where`), `counts` (repeat counts, in the weight already),
+    `domain` (of the left side: where the loss is defined). `columns` of the data are used; `lower` and `upper`
     (p,) bound theta; `held` are the numbers and ties put in. `reduce` is "mean", "sum" or "rmse"; `sign` is -1 where
-    the user maximises: the loss is then the negative of the function.
+    the user maximises: the loss is then the negative of the function. `family` is what the loss is called, None
+    without `=`; `biased`: a penalty was asked for (a prior is none, though it stands in `penalty`).
     """
 
     formula: Formula
@@ -160,6 +163,15 @@ class Objective:
     reduce: str = "mean"
     sign: float = 1.0
     sigma: int | None = None
+    family: Loss | None = None
+    domain: int | None = None
+    counts: int | None = None
+    biased: bool = False
+
+    @property
+    def kind(self) -> str:
+        """That of the loss, "own" for what is written without `=`."""
+        return "own" if self.family is None else self.family.kind
 
     @property
     def known_sigma(self) -> bool:
@@ -227,10 +239,14 @@ class Objective:
 
     @cached_property
     def log_weight_rows(self) -> RowSums:
-        """Σ log w."""
+        """Σ log w, of a row that stands there c times c·log(w/c)."""
         assert self.weight is not None
-        with self.graph.growing:
-            logarithm = Item(((self.graph.apply("log", self.weight), None),))
+        graph = self.graph
+        with graph.growing:
+            node = graph.apply("log", self.weight)
+            if self.counts is not None:
+                node = times(graph, self.counts, graph.apply("log", graph.apply("/", self.weight, self.counts)))
+            logarithm = Item(((node, None),))
         return RowSums(self.graph, self.layout, self.columns, (logarithm,), weight=self.weight)
 
     @cached_property
@@ -249,10 +265,80 @@ class Objective:
             return RowSums(self.graph, self.layout, self.columns, (), columns, weight=self.weight)
 
     @cached_property
+    def pilot(self) -> Objective | None:
+        """Least squares of y, or its logarithm, on what the loss is a function of; None where there is no such thing.
+
+        Where that is linear in the parameters it gives a start in one pass (McCullagh and Nelder 1989, section 2.5).
+        """
+        predictor, family = self._predictor, self.family
+        if predictor is None or family is None or family.residual or (family.positive and predictor[1] != "log"):
+            return None
+        graph = self.graph
+        with graph.growing:
+            formula = parse(family.response)
+            assert self.left is not None
+            response = graph.copy_from(formula.graph, [formula.right], {"y": self.left})[0]
+            residual = graph.apply("-", response, predictor[0])
+            loss = times(graph, graph.number(0.5), graph.apply("**", residual, graph.number(2)))
+        return replace(self, loss=loss, left=response, prediction=predictor[0], residual=residual, penalty=None,
+                       family=LOSSES["squares"], reduce="mean")  # fmt: skip
+
+    @cached_property
+    def recession_rows(self) -> RowSums | None:
+        """Beside one another: the slopes of what the loss is a function of, and y; None where no loss recedes there."""
+        predictor, family = self._predictor, self.family
+        if predictor is None or family is None or not family.recession or self.left is None:
+            return None
+        if family.positive and predictor[1] != "log":
+            return None
+        with self.graph.growing:
+            slopes = self._items(None, gradient(self.graph, predictor[0], self.layout.names))
+        left = Item(((self.left, None),))
+        return RowSums(self.graph, self.layout, self.columns, columns=(*slopes, left), weight=self.weight)
+
+    @cached_property
+    def _predictor(self) -> tuple[int, str] | None:
+        """The prediction, or its logarithm where the loss is one of that and the formula writes an exponential."""
+        if self.family is None or self.prediction is None:
+            return None
+        op, *arguments = self.graph.nodes[self.prediction]
+        if self.family.positive and op == "exp":
+            return arguments[0], "log"
+        return self.prediction, "prediction"
+
+    @cached_property
+    def convex(self) -> str:
+        """Why the sum of the row losses is convex in the parameters; "" where that is not proved."""
+        predictor, family = self._predictor, self.family
+        if predictor is None or family is None or predictor[1] not in family.convex_in:
+            return ""
+        graph, node = self.graph, predictor[0]
+        with graph.growing:
+            partials = gradient(graph, node, self.layout.names).values()
+            bent = graph.depends([n for partial in partials for n, _ in partial.terms], self.layout.names)
+        if bent or self._kinks_of(node):
+            return ""
+        what = "a model" if predictor[1] == "prediction" else "an exponential whose argument"
+        return f"the loss {family.name} of {what} {'that is' if what == 'a model' else 'is'} linear in its parameters"
+
+    @cached_property
+    def deviation_rows(self) -> RowSums:
+        """Beside one another: the slopes of the prediction, the residual and the weight."""
+        assert self.left is not None and self.prediction is not None
+        with self.graph.growing:
+            slopes = self._items(None, self.model_partials)
+            residual = self.graph.apply("-", self.left, self.prediction)
+            last = [Item(((node, None),)) for node in (residual, self.weight or self.graph.number(1))]
+        return RowSums(self.graph, self.layout, self.columns, columns=(*slopes, *last), weight=self.weight)
+
+    @cached_property
     def score_rows(self) -> RowSums:
         """Σ over rows of g·gᵀ, g the gradient of w·(loss of the row): the middle of a sandwich."""
+        factor = self.weight
         with self.graph.growing:
-            scores = tuple(self._items(self.weight, self.loss_partials))
+            if factor is not None and self.counts is not None:  # a row that stands there c times gives c·g·gᵀ
+                factor = self.graph.apply("/", factor, self.graph.apply("sqrt", self.counts))
+            scores = tuple(self._items(factor, self.loss_partials))
         return RowSums(self.graph, self.layout, self.columns, columns=scores, weight=self.weight)
 
     def _sum_of_squares(self, node: int) -> RowSums:
@@ -402,13 +488,18 @@ class Objective:
     @cached_property
     def kinks(self) -> frozenset[str]:
         """The operations with a kink or a jump that depend on a free parameter."""
+        if self.kind == "robust" and self.prediction is not None:  # smooth in the prediction, however it is written
+            return self._kinks_of(self.prediction)
+        return self._kinks_of(self.loss)
+
+    def _kinks_of(self, output: int) -> frozenset[str]:
         graph = self.graph
 
         def depends(node: int) -> bool:  # a choice by columns alone has no kink, whatever it chooses between
             decides = graph.nodes[node][1] if graph.nodes[node][0] == "where" else node
             return graph.depends([decides], self.layout.names)
 
-        nodes = [n for n in graph.reachable([self.loss]) if graph.nodes[n][0] in KINKED]
+        nodes = [n for n in graph.reachable([output]) if graph.nodes[n][0] in KINKED]
         return frozenset(graph.nodes[n][0] for n in nodes if depends(n))
 
     @cached_property
@@ -478,6 +569,14 @@ class Penalty:
     def quadratic(self) -> bool:
         """Whether the second derivatives are constants."""
         return not self.graph.depends(self._partials[1].values(), self.layout.flat)
+
+    @cached_property
+    def convex(self) -> bool:
+        """Whether it is a quadratic that opens upwards."""
+        if not self.quadratic:
+            return False
+        values = np.linalg.eigvalsh(self.at(np.zeros(self.layout.size))[2])
+        return bool(values[0] >= -len(values) * np.finfo(float).eps * abs(values[-1]))
 
     @cached_property
     def _evaluator(self) -> Evaluator:

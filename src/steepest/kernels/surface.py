@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -14,6 +15,7 @@ from ..data.reader import Reader
 from ..data.source import TILE, UNIT, Block, cut, recut
 from ..errors import FitError
 from ..formula.evaluate import Evaluator
+from ..formula.grammar import parse
 from ..formula.objective import Objective, RowSums
 from ..formula.printing import to_text
 from ..formula.program import LEAVES, UpdateRule
@@ -21,6 +23,9 @@ from ..scaling import Scaling
 from ..types import Array, Evaluation, Need, Total
 from . import SHARED
 from .kernel import Kernel, Sums, described, kernel_for, twofold_kernel_for
+from .near import Held
+from .numpy import NumpyKernel
+from .values import RowValues
 
 if TYPE_CHECKING:
     from .quadratic import Quadratic
@@ -29,21 +34,29 @@ if TYPE_CHECKING:
 HUGE = 1e154  # its square overflows
 WORTH_STEPS = 1_000  # steps from which on they are worth being compiled
 CANCELLED = 1e-6  # of a sum: a difference below it has lost six digits
+HELD = 1 << 22  # numbers of rows near a kink that are kept, 32 MiB
+LASTING = 0.1  # a step of Newton's that moves log-odds by more where the gap is closed ends at no minimum
+LEVEL = 1e-5  # curvature of a row in its log-odds that is none any more
+RECEDING = 1e-5  # of the largest move: the rise of a loss that is rounding
 GRAM_LIMIT = 1e12  # condition of the scaled Gram matrix above which it has too few digits and a QR is made
 
 
 class Surface:
     """Loss, gradient and curvature of an objective at any theta, by passes over its rows.
 
-    `rows` N and `weight` n are known after the first pass.
+    `rows` that are used, `observations` N (more where rows are counted several times) and `weight` n are known after
+    the first pass.
     """
 
     def __init__(self, objective: Objective, reader: Reader) -> None:
         self.objective = objective
         self.reader = reader
         self.watch: Callable[[int], None] | None = None  # told the rows of every block that was read
-        self.rows = 0
+        self.rows = self.observations = 0
         self.weight = 0.0
+        self._sampled = False  # whether the rows near a kink have been looked for before
+        self.squares: Evaluation | None = None  # least squares of the same model, of Need.NORMAL
+        self._root: Array | None = None
         self._kernels: dict[Need, Kernel] = {}
         self._twofold: Sums | None = None
         self._block: Block | None = None
@@ -51,9 +64,11 @@ class Surface:
     # passes ------------------------------------------------------------------------------------------------
     def at(self, theta: Array, need: Need) -> Evaluation:
         """One pass: the evaluation at theta."""
+        if need is Need.VERTEX:
+            return self._about_kink(theta)
         total = self._total(self._kernel(need), theta)
-        self.rows, self.weight = total.rows, total.weight
-        evaluation = self.objective.evaluate(need, total, theta)
+        self.rows, self.observations, self.weight = total.rows, self.reader.observed, total.weight
+        evaluation = self.objective.evaluate(need, replace(total, rows=self.observations), theta)
         if evaluation.signal is not None:
             self.__dict__["_signal"] = evaluation.signal, evaluation.level  # the same at every theta
         return self._with_factor(evaluation, theta) if need in (Need.NORMAL, Need.HESSIAN) else evaluation
@@ -153,7 +168,10 @@ class Surface:
 
     def _column_tiles(self, theta: Array) -> Iterator[Array]:
         """The columns of the live rows of every tile side by side: prediction's derivatives and residual."""
-        kernel = self._kernel(Need.NORMAL)
+        return self._tiles(self._kernel(Need.NORMAL), theta)
+
+    def _tiles(self, kernel: Kernel, theta: Array) -> Iterator[Array]:
+        """The columns of a kernel at the live rows of every tile side by side: one pass."""
         for block in self._blocks(UNIT):
             yield from kernel.column_tiles(theta, block)
             if self.watch is not None:
@@ -245,6 +263,74 @@ class Surface:
         rows = self.objective.slope_rows
         return rows.split(self._total(kernel_for(rows, self.reader.rows), theta).values)[0]
 
+    def _about_kink(self, theta: Array) -> Evaluation:
+        """Loss and gradient of deviations, and the rows near zero; where they are many, at first a sample of all.
+
+        A bound is a row too, whose residual may not cross zero.
+        """
+        objective, leverage = self.objective, self._leverage(theta)
+        assert objective.family is not None
+        p = objective.layout.size
+        few = 2.0 * (p * self.reader.used**2) ** (1.0 / 3.0)  # as large a sample as its errors leave rows in doubt
+        held = Held(max(4 * p, min(max(2 * TILE, int(few)), HELD // (p + 2))), objective.family.sides)
+        if not self._sampled:
+            held.every = -(-self.reader.used // held.most)
+            self._sampled = True
+        for tile in self._tiles(NumpyKernel(objective.deviation_rows), theta):
+            held.add(tile, leverage)
+        if not np.isfinite(held.total):
+            return self.at(theta, Need.GRADIENT)
+        self.rows, self.observations, self.weight = self.reader.used, self.reader.observed, held.weight
+        used = Total(self.observations, held.weight, None, np.zeros(0))
+        evaluation = objective.reduced(held.total, held.total, held.slope, None, None, used)
+        return replace(evaluation, near=held.near(theta, objective.lower, objective.upper))
+
+    def _leverage(self, theta: Array) -> Array:
+        """R⁻¹ of the squares RᵀR of the model's slopes (p, p): what a row can move is measured by it."""
+        if self.squares is None:
+            pilot = self.objective.pilot
+            assert pilot is not None
+            self.squares = Surface(pilot, self.reader).at(theta, Need.NORMAL)
+        if self._root is None:
+            self.__dict__["signal"] = self.squares.signal
+            parts = self.squares.spectrum
+            least = max(parts.rounding * float(np.abs(parts.values).max()), 1e-300)
+            self._root = parts.vectors / np.sqrt(np.maximum(parts.values, least)) / parts.scale[:, None]
+        return self._root
+
+    def recession(self, theta: Array, step: Array, hessian: Array) -> tuple[Array, Array] | None:
+        """A direction (p,) along which the losses fall for ever, and in what units it is measured (p,); None: no such.
+
+        Tried are the step and, where the rows have no curvature left, theta itself: that far it has gone already.
+        """
+        if self.objective.recession_rows is None:
+            return None
+        root = self._leverage(theta)
+        assert self.squares is not None and self.squares.curvature is not None
+        squares = self.squares.curvature
+        bend, vectors = np.linalg.eigh(root.T @ hessian @ root)
+        level = root @ vectors[:, bend <= LEVEL]
+        for direction in (step, level @ (level.T @ (squares @ theta))):
+            if direction.any() and self._recedes(theta, direction):
+                return direction, np.sqrt(squares.diagonal())
+        return None
+
+    def _recedes(self, theta: Array, step: Array) -> bool:
+        """Whether the loss of no row rises in the end as theta goes on along a step, and that of some falls: one pass.
+
+        Rounding of a hundred-thousandth of the largest move counts as none.
+        """
+        rows, family = self.objective.recession_rows, self.objective.family
+        assert rows is not None and family is not None
+        formula = parse(family.recession)
+        rise = Evaluator(formula.graph, [formula.right], ("y", "d"), {})
+        moved = risen = 0.0
+        for tile in self._tiles(NumpyKernel(rows), theta):
+            d = np.einsum("ij,j->i", tile[:, :-1], step)
+            moved = max(moved, float(np.max(np.abs(d), initial=0.0)))
+            risen = max(risen, float(np.max(rise(theta, {"y": tile[:, -1], "d": d})[0], initial=0.0)))
+        return moved > LASTING and risen <= RECEDING * moved
+
     def scores(self, theta: Array) -> Array:
         """Σ over rows of g·gᵀ (p, p), g the gradient of w·(loss of the row): one pass."""
         rows = self.objective.score_rows
@@ -288,6 +374,9 @@ class Surface:
 
     def not_finite(self, theta: Array, evaluation: Evaluation) -> FitError:
         """The error for a formula that is not finite at the start: sub-expression, row, values, mend."""
+        outside = self._outside(theta, evaluation)
+        if outside is not None:
+            return outside
         what, values, node = self._offence(theta, evaluation)
         if node is None:
             return FitError(f"{what} at the start{values}; give another start")
@@ -304,6 +393,26 @@ class Surface:
         if not self.objective.graph.depends([node], self.objective.layout.names):
             mend = "no parameter is in it: leave the row out by where, or mend the data"
         return FitError(f"{what}{values}; at the start: {mend}")
+
+    def _outside(self, theta: Array, evaluation: Evaluation) -> FitError | None:
+        """The error for a prediction that the loss is not defined for."""
+        objective, bad = self.objective, evaluation.bad
+        if objective.family is None or not objective.family.positive or objective.prediction is None or bad is None:
+            return None
+        row, columns = self._bad_row(theta, bad)
+        values = objective.layout.values(theta)
+        used = objective.graph.names([objective.prediction])
+        predict = RowValues(
+            objective.graph, objective.prediction, [c for c in objective.columns if c in used], values, 1
+        )
+        value = float(predict(columns, 1)[0])
+        if value > 0 or math.isnan(value):
+            return None
+        at = ", ".join(f"{name} = {shown}" for name, shown in self._names_at(theta).items())
+        return FitError(
+            f"the prediction is {value:.6g} at {self.reader.source.locate(row)} at the start ({at}); the loss "
+            f"{objective.family.name} needs one above 0: write exp(...) around the right-hand side, or start elsewhere"
+        )
 
     def offence(self, theta: Array, evaluation: Evaluation) -> str:
         """What is not finite, in which row, and the values there."""

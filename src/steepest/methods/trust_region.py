@@ -73,7 +73,7 @@ class TrustRegion:
                 scale = unit_scale(evaluation.curvature)
                 # its signs in the scaled one: units apart, rounding would make it indefinite
                 exact = self.quadratic and (self.need is Need.NORMAL or evaluation.spectrum.values[0] > 0)
-                radius = np.inf if exact else FIRST_RADIUS * (length(scale * theta) or 1.0)
+                radius = np.inf if exact else FIRST_RADIUS * (length(scale * theta) or length(scale) or 1.0)
                 return self._propose(Memory(theta, evaluation, radius, 0.0, scale, abs(evaluation.total)), True)
             moved = length(here.scale * (theta - here.theta))
             if not evaluation.finite:

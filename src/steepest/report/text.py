@@ -96,17 +96,17 @@ def number(value: float, error: float | None = None) -> str:
 
 def summary(fit: Mapping[str, Any]) -> str:
     """Loss, rows, steps, passes, seconds in one line."""
-    parts = []
+    parts, of_rows = [], fit["rss"] is not None or fit.get("rows", 0) > 1
     if fit["loss"] is not None:
         parts.append(
             f"loss {fit['loss']:.10g}" + ("" if fit["loss_name"].startswith("the ") else f" ({fit['loss_name']})")
         )
     if fit["rms"] is not None:
         parts.append(f"rms {fit['rms']:.6g}")
-    if fit["rss"] is not None:
+    if of_rows:
         parts.append(f"{fit['rows']:,} row{'s' * (fit['rows'] != 1)}")
     parts.append(f"{fit['method']}: {fit['steps']:,} step{'s' * (fit['steps'] != 1)}")
-    if fit["passes"] is not None and fit["rss"] is not None:
+    if fit["passes"] is not None and of_rows:
         parts.append(f"{fit['passes']:,.4g} passes")
     parts.append(f"{fit['seconds']:.3g} s")
     return ", ".join(parts)

@@ -42,10 +42,11 @@ def uncertainty(
     errors: str = "auto",
     scores: Callable[[], Array] | None = None,
 ) -> Uncertainty:
-    """Squares: s²·(JᵀWJ)⁻¹, s² = Σ w·r²/(N - p) (1 with known sigma). A formula without `=`: inverse Hessian of S.
+    """Squares: s²·(JᵀWJ)⁻¹, s² = Σ w·r²/(N - p) (1 with known sigma). A likelihood: inverse Hessian of S.
 
-    Sandwich: N/(N - p)·H⁻¹·(Σ g·gᵀ)·H⁻¹, g the gradient of w·(loss of the row); H is JᵀWJ for squares, so that it is
-    White's estimator with MacKinnon's factor, called HC1 (Journal of Econometrics 29, 1985), else the exact Hessian.
+    huber, cauchy, and where it is asked for, the sandwich (Huber 1967): N/(N - p)·H⁻¹·(Σ g·gᵀ)·H⁻¹, g the gradient of
+    w·(loss of the row). H is JᵀWJ for squares, so that it is White's estimator with MacKinnon's factor, called HC1
+    (Journal of Econometrics 29, 1985), else the exact Hessian.
 
     `inverse` (p, p) of the curvature JᵀWJ + ∂²penalty of squares, and `exact` of the exact Hessian of T, at a certified
     minimum (None: singular); `held`: a bound holds a parameter; `rss` = Σ w·r²; `rows` = N. `errors`: "auto",
@@ -56,14 +57,16 @@ def uncertainty(
         return Uncertainty(None, "nothing is free")
     if not objective.columns:
         return Uncertainty(None, "a function has a minimum, not an estimate")
+    if objective.kind == "deviation":
+        return Uncertainty(None, "at a kink there is no curvature to take them from; resample the rows")
     if inverse is None or exact is None:
         return Uncertainty(None, "the Hessian is singular")
     if held:
         return Uncertainty(None, "a parameter stands at its bound, where errors by curvature do not hold")
     asked = errors != "auto"
-    if objective.penalty is not None and not asked:
+    if objective.biased and not asked:
         return Uncertainty(None, "with a penalty the estimate is biased on purpose; ask with errors='hessian'")
-    if errors == "sandwich":
+    if errors == "sandwich" or (objective.kind == "robust" and not asked):
         if rows <= p:
             return Uncertainty(None, f"{rows} rows for {p} parameters leave nothing to estimate the noise from")
         assert scores is not None
@@ -71,10 +74,13 @@ def uncertainty(
         spread = bread @ scores() @ bread * (rows / (rows - p))
         return Uncertainty(spread, degrees=rows - p if objective.squares else None)
     if not objective.squares:
-        if objective.formula.left is None or asked:
+        if objective.family is None or objective.family.absolute_scale or asked:
             return Uncertainty(exact)
-        return Uncertainty(None, "this loss is no likelihood that is known; ask with errors='hessian'")
-    chosen = exact if asked else inverse
+        why = {
+            "likelihood": f"the scale of the loss is not known: say {objective.family.name}(dispersion=...)",
+        }.get(objective.kind, "this loss is no likelihood that is known; ask with errors='hessian'")
+        return Uncertainty(None, why)
+    chosen = exact if asked or objective.penalty is not None else inverse
     if objective.known_sigma:
         return Uncertainty(chosen)
     if rows <= p or rss is None:

@@ -1,8 +1,8 @@
 """How well a formula does: the log-likelihood at the minimum, and what is made of it to weigh formulas against others.
 
 With w = weights/σ²: squares have log L = -N/2·(log(2π·rss/N) + 1) + ½·Σ log w, the noise at its most likely value, and
-count it as one more parameter; known sigma has -rss/2 - N/2·log 2π + ½·Σ log w; a formula without `=` has -S, with
-whatever constants it leaves out.
+count it as one more parameter; known sigma has -rss/2 - N/2·log 2π + ½·Σ log w; a likelihood, by its name or without
+`=`, has -S, which leaves out what the data alone decide, such as poisson's log y!.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from ..kernels.surface import Surface
 
 def log_likelihood(surface: Surface, rss: float | None, total: float) -> float | None:
     """log L at the minimum, for rss = Σ w·r² and S = `total`; None where the loss is no likelihood that is known."""
-    objective, rows = surface.objective, surface.rows
+    objective, rows = surface.objective, surface.observations
     if not objective.columns or objective.penalty is not None or not rows:
         return None
-    if objective.left is None:
+    if objective.family is None or objective.family.absolute_scale:
         return -total
     if not objective.squares or rss is None:
         return None
