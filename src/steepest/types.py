@@ -43,6 +43,7 @@ class Need(Enum):
     GRADIENT = "gradient"  # loss and gradient
     NORMAL = "normal"  # JᵀWJ, Jᵀ W r, Σ w r²: residual losses only
     HESSIAN = "hessian"  # exact second derivatives
+    PROJECTED = "projected"  # the same as NORMAL, also at the best linear parameters
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,9 @@ class Evaluation:
     signal: float | None = None  # Σ w·y², where it was summed beside: of Need.NORMAL
     level: float | None = None  # Σ w·y, likewise
     factor: Array | None = None  # R of the QR of [√W J, √W r], where the Gram matrix has too few digits; or √W J alone
+    theta: Array | None = None  # of an evaluation that is `solved`: where it is
+    signs: tuple[float, ...] = ()  # there: Σ of the signs of each denominator over the rows
+    solved: Evaluation | None = None  # of Need.PROJECTED: the one with the linear parameters at their best
 
     def bent_as(self, other: Evaluation) -> Evaluation:
         """This one with the curvature of another: of a quadratic it is the same everywhere."""

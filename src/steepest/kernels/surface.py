@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 HUGE = 1e154  # its square overflows
 WORTH_STEPS = 1_000  # steps from which on they are worth being compiled
 CANCELLED = 1e-6  # of a sum: a difference below it has lost six digits
+WORN = 1e-10  # of the squares of residuals: what is left of them after a change of the linear parameters has six digits
 GRAM_LIMIT = 1e12  # condition of the scaled Gram matrix above which it has too few digits and a QR is made
 
 
@@ -56,7 +57,18 @@ class Surface:
         evaluation = self.objective.evaluate(need, total, theta)
         if evaluation.signal is not None:
             self.__dict__["_signal"] = evaluation.signal, evaluation.level  # the same at every theta
+        if evaluation.solved is not None:
+            return replace(evaluation, solved=self._solved(evaluation, evaluation.solved))
         return self._with_factor(evaluation, theta) if need in (Need.NORMAL, Need.HESSIAN) else evaluation
+
+    def _solved(self, evaluation: Evaluation, solved: Evaluation) -> Evaluation:
+        """The evaluation at the best linear parameters; by a pass there, where too many digits have cancelled."""
+        theta = solved.theta
+        assert theta is not None
+        if solved.sum < WORN * evaluation.sum:
+            total = self._total(self._kernel(Need.PROJECTED), theta)
+            solved = self.objective.evaluate(Need.PROJECTED, total, theta).solved or solved
+        return self._with_factor(solved, theta if solved.theta is None else solved.theta)
 
     def fresh(self, theta: Array, known: Evaluation) -> Evaluation:
         """One pass for T and its slope in twice the precision, of a quadratic of residuals.
