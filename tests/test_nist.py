@@ -23,9 +23,11 @@ NONLINEAR_CASES = [(name, start) for name in NONLINEAR for start in ("start1", "
 LINEAR_CASES = [(name, start) for name in LINEAR for start in (0.0, 0.5, 1000.0)]
 
 #: digits in parameters and in errors that each problem reaches from every start; a change that loses some must say why
+#: (errors are those of the point before the last correction, which moves the parameters by less than 1e-6 of one)
 LEAST = {
-    "BoxBOD": (6.0, 6.0), "Chwirut2": (6.5, 7.0), "DanWood": (7.5, 7.5), "Gauss1": (8.0, 8.0), "Kirby2": (7.0, 7.0),
-    "Lanczos3": (6.0, 6.0), "MGH09": (5.5, 5.5), "Misra1a": (9.0, 8.5), "Rat43": (5.8, 5.8), "Thurber": (6.0, 5.7),
+    "BoxBOD": (10.0, 7.0), "Chwirut2": (10.0, 6.5), "DanWood": (10.0, 10.0), "Gauss1": (10.0, 8.5),
+    "Kirby2": (10.0, 8.0),
+    "Lanczos3": (10.0, 6.0), "MGH09": (10.0, 9.0), "Misra1a": (10.0, 7.5), "Rat43": (10.0, 8.0), "Thurber": (10.0, 8.0),
     "Filip": (12.0, 7.5), "Longley": (12.5, 7.0), "NoInt1": (14.0, 13.5), "NoInt2": (14.0, 13.5),
     "Norris": (13.0, 13.0), "Pontius": (13.0, 12.5), "Wampler1": (14.0, None), "Wampler2": (13.0, None),
     "Wampler3": (14.0, 10.0), "Wampler4": (14.0, 10.0), "Wampler5": (14.0, 10.0),

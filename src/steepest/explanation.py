@@ -12,6 +12,7 @@ from .formula.grammar import Formula
 from .formula.objective import Objective
 from .formula.printing import to_latex, to_text
 from .formula.program import Graph, Program
+from .formula.structure import Structure
 from .formula.sympy import tidy, to_sympy
 from .report.text import explanation_text
 from .strategy import Guarantee
@@ -63,6 +64,7 @@ class Explanation:
     guarantees: dict[str, Guarantee]
     rates: tuple[str, ...]
     program: tuple[str, ...]
+    structure: tuple[str, ...] = ()  # linear parameters, what no data tell apart, symmetries, domain, in words
     kernel: str = ""  # which kernel runs over the data given, and why
 
     def text(self) -> str:
@@ -77,6 +79,7 @@ class Explanation:
             self.rates,
             self.program,
             self.kernel,
+            self.structure,
         )
 
     __str__ = text
@@ -95,6 +98,7 @@ class Explanation:
             self.rates,
             self.program,
             self.kernel,
+            self.structure,
         )
 
     @cached_property
@@ -148,8 +152,14 @@ def explained(
         guarantees=dict(guarantees),
         rates=tuple(rates),
         program=tuple(Program(graph, tuple(program)).lines()),
+        structure=tuple(_structure(objective, graph, output, names).lines(roles=objective is not None)),
         kernel=kernel,
     )
+
+
+def _structure(objective: Objective | None, graph: Graph, output: int, names: Sequence[str]) -> Structure:
+    """That of the prediction, or of the function; without data no column is known, and every name is a variable."""
+    return Structure(graph, output, tuple(names), {}) if objective is None else objective.structure
 
 
 def _shown(graph: Graph, partial: Partial) -> tuple[str, str]:

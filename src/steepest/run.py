@@ -171,6 +171,7 @@ class Run:
             "gradient_check": surface.gradient_check(descent.start),
         }
         values = layout.values(descent.theta) | objective.held.values(layout.places, descent.theta)
+        missing = tuple(n for n in self.missing if n not in descent.plan.solved)
         formula = objective.formula
         kept = None
         if descent.path is not None:
@@ -184,7 +185,7 @@ class Run:
             rows=rows, dropped=reader.dropped, passes=reader.passes, steps=descent.number, seconds=seconds,
             status=descent.status, message=descent.message, certificate=certificate, formula=formula.text,
             loss_name=self.loss_name, method=descent.plan.method.name, why=descent.plan.why, seed=descent.seed,
-            columns=objective.columns, missing_start=self.missing, dropped_by_column=dict(reader.dropped_by_column),
+            columns=objective.columns, missing_start=missing, dropped_by_column=dict(reader.dropped_by_column),
             reason=doubt.reason,
             degrees=doubt.degrees, notes=tuple(self.notes), reduce=objective.reduce,
             batch=descent.plan.batch, rate=descent.plan.rate, default_limit=descent.default_limit,

@@ -12,6 +12,7 @@ Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 U = float(np.finfo(float).eps)
 SINGULAR = 16.0 * U  # times the number of parameters: a part of the largest singular value that is rounding
+DETERMINED = 1e-12  # part of the largest eigenvalue below which one of a scaled Gram matrix has too few digits
 
 
 def every(mask: Mask) -> bool:
@@ -37,6 +38,17 @@ class Spectrum:
     slope: Array
     rounding: float  # below this part of the largest, an eigenvalue is 0
     flat: Mask
+
+    @property
+    def gap(self) -> float:
+        """½·gᵀH⁻¹g, what a Newton step promises, singular directions left out; infinite where H is not convex."""
+        falls = np.divide(self.slope**2, self.values, out=np.zeros_like(self.values), where=~self.flat)
+        return math.inf if np.any(self.values[~self.flat] < 0) else 0.5 * float(falls.sum())
+
+    @property
+    def determined(self) -> Mask:
+        """Which directions a Gram matrix tells with some digits at least."""
+        return np.asarray(self.values > DETERMINED * self.values[-1])
 
     def along(self, damping: float = 0.0, keep: Mask | None = None) -> Array:
         """-(H + damping·D²)⁺ g in coordinates of the vectors; `keep` leaves directions out. NumPy may warn."""

@@ -9,9 +9,12 @@ import numpy as np
 
 from .errors import FitError
 from .formula.objective import MAX_HESSIAN, Objective
+from .formula.projection import Projection
 from .kernels.surface import Surface
+from .methods.finishing import Finishing
 from .methods.first_order import RULES, Backtracking, FirstOrder, first_order
 from .methods.method import Method
+from .methods.projected import Projected
 from .methods.scaled import Scaled
 from .methods.simplex import Simplex
 from .methods.trust_region import TrustRegion
@@ -101,6 +104,7 @@ class Plan:
 
     `rate` is that of a first-order method where it is one number; while `open_rate`, it is to come from the curvature.
     `scale`: the rule is to run in standardised parameters; `scaling` are these, once the curvature is known.
+    `solved` are the linear parameters that need no start: each pass finds their best values.
     """
 
     method: Method
@@ -109,6 +113,7 @@ class Plan:
     open_rate: bool = False
     warning: str = ""
     rate: float | None = None
+    solved: tuple[str, ...] = ()
     scale: bool = False
     scaling: Scaling | None = None
 
@@ -181,7 +186,19 @@ def _second_order(objective: Objective, name: str) -> Plan:
         why += "; it is a quadratic, so one step reaches its minimum"
     if objective.kinks - {"where"} and not gauss:
         why += f"; {', '.join(sorted(objective.kinks))} makes a kink, at which no minimum can be certified"
-    return Plan(chosen, None, f"{chosen.name}, because {why}")
+    if not gauss or objective.quadratic:
+        return Plan(chosen, None, f"{chosen.name}, because {why}")
+    newton = TrustRegion("newton", Need.HESSIAN, objective.lower, objective.upper)
+    solved: tuple[str, ...] = ()
+    far: TrustRegion | Projected = chosen
+    if objective.structure.linear and objective.structure.nonlinear:
+        way = objective.projection
+        if isinstance(way, Projection):
+            far, solved = Projected(chosen, way.linear, way.rest), way.names
+            why += f"; {', '.join(solved)} {'are' if len(solved) > 1 else 'is'} solved exactly at each step"
+        else:
+            why += f"; its linear parameters are not solved apart: {way}"
+    return Plan(Finishing(far, newton), None, f"{chosen.name}, because {why}", solved=solved)
 
 
 def settle_rate(

@@ -45,6 +45,7 @@ class Need(Enum):
     NORMAL = "normal"  # JᵀWJ, Jᵀ W r, Σ w r²: residual losses only
     HESSIAN = "hessian"  # exact second derivatives
     VERTEX = "vertex"  # loss and gradient, and the rows that are near a kink: absolute deviations and quantiles only
+    PROJECTED = "projected"  # the same as NORMAL, also at the best linear parameters
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,9 @@ class Evaluation:
     level: float | None = None  # Σ w·y, likewise
     near: Near | None = None  # of Need.VERTEX
     factor: Array | None = None  # R of the QR of [√W J, √W r], where the Gram matrix has too few digits; or √W J alone
+    theta: Array | None = None  # of an evaluation that is `solved`: where it is
+    signs: tuple[float, ...] = ()  # there: Σ of the signs of each denominator over the rows
+    solved: Evaluation | None = None  # of Need.PROJECTED: the one with the linear parameters at their best
 
     def bent_as(self, other: Evaluation) -> Evaluation:
         """This one with the curvature of another: of a quadratic it is the same everywhere."""

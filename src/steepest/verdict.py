@@ -75,7 +75,8 @@ def _examined(surface: Surface, theta: Array, start: Array, evaluation: Evaluati
     if evaluation is not None and evaluation.near is not None:
         return _at_vertex(surface, theta, start, evaluation, evaluation.near)
     need = Need.NORMAL if objective.squares else Need.HESSIAN
-    if evaluation is None or evaluation.curvature is None or (objective.squares and evaluation.gauss is None):
+    blunt = evaluation is None or evaluation.curvature is None or evaluation.solved is not None  # no QR was made there
+    if evaluation is None or blunt or (objective.squares and evaluation.gauss is None):
         evaluation = surface.at(theta, need)
     if not evaluation.finite:
         return Verdict(Status.STOPPED, "the derivatives are not finite here")
@@ -177,7 +178,7 @@ class _Judge:
         if self.singular.any():
             return self._undetermined()
         evaluation = self.evaluation  # of a model that is linear JᵀWJ is all there is
-        if not self.objective.quadratic:
+        if not self.objective.quadratic and evaluation.gauss is evaluation.curvature:
             evaluation = self.surface.at(self.theta, Need.HESSIAN)
         assert evaluation.curvature is not None and evaluation.gauss is not None
         free = np.ix_(self.free, self.free)
@@ -190,6 +191,8 @@ class _Judge:
         if not values[0] > 0:
             return self._say(Status.STOPPED, self._saddle())
         exact_root = self.root @ vectors / np.sqrt(values)
+        if (self.parts.values > 0).all():  # Newton's step by the exact Hessian, in place of that by JᵀWJ
+            self.step = -exact_root @ (exact_root.T @ (self.parts.scale * (self.parts.vectors @ self.parts.slope)))
         return self._say(Status.CONVERGED, self._kind(), exact_root)
 
     def _general(self) -> Verdict:
@@ -283,13 +286,16 @@ class _Judge:
         names = self._free_names()
         directions = self.parts.vectors[:, self.singular]
         moved = np.abs(directions).max(axis=1) > 1e-3
-        listed = ", ".join([n for n, m in zip(names, moved, strict=True) if m][:8]) + (
-            " ..." if moved.sum() > 8 else ""
-        )
+        moved_names = [n for n, m in zip(names, moved, strict=True) if m]
+        listed = ", ".join(moved_names[:8]) + (" ..." if len(moved_names) > 8 else "")
         few = (
             f"{self.evaluation.rows} row{'s' * (self.evaluation.rows != 1)} cannot determine {len(names)} parameters; "
         )
         why = few if self.evaluation.rows < len(names) else ""
+        known = self.objective.structure.combinations  # what the formula itself leaves open says more than a direction
+        within = {name for combination in known for name in combination.names}
+        if known and all(name in within or name.partition("[")[0] in within for name in moved_names):
+            return "; ".join(map(str, known))
         if moved.sum() == 1:
             return f"{why}the data do not determine {listed}: the loss does not depend on it here"
         if directions.shape[1] > 1:

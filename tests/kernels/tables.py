@@ -172,4 +172,7 @@ def _by_column(terms: Array) -> Array:
 
 def needs(objective: Objective) -> Iterator[Need]:
     """What may be asked of an objective."""
-    return (need for need in Need if need is not Need.NORMAL or objective.squares)
+    missing = set() if objective.squares else {Need.NORMAL}
+    if isinstance(objective.projection, str):
+        missing.add(Need.PROJECTED)
+    return (need for need in Need if need not in missing)

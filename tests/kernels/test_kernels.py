@@ -303,7 +303,7 @@ def test_a_block_is_never_written_to(kernel):
     for column in columns.values():
         column.flags.writeable = False
     objective = made("y = a*exp(M @ B) + c*x", "w")
-    for need in Need:
+    for need in needs(objective):
         kernel(objective.rows(need)).total(np.ones(5), Block(0, 9000, picked(objective, columns), mask("some", 9000)))
 
 
@@ -368,7 +368,7 @@ def test_all_rows_alive_by_mask_or_without_one_have_the_same_bits(kernel):
     columns = table(9001)
     objective = made("y = a*exp(M @ B) + c*x", "w")
     theta = some_theta(objective)
-    for need in Need:
+    for need in needs(objective):
         summed = kernel(objective.rows(need))
         masked = summed.total(theta, block_of(objective, columns, np.ones(9001, bool)))
         assert bits(masked) == bits(summed.total(theta, block_of(objective, columns)))
@@ -384,7 +384,7 @@ def test_what_stands_in_dead_rows_does_not_matter_to_the_last_bit(kernel):
     for k, column in enumerate(odd.values()):
         garbage = np.resize([math.nan, math.inf, -math.inf, 1e308, -1e308, 5e-324, -1.0][k % 3 :], 9001)
         column[~live] = garbage[~live] if column.ndim == 1 else garbage[~live, None]
-    for need in Need:
+    for need in needs(objective):
         summed = kernel(objective.rows(need))
         assert bits(summed.total(theta, Block(0, 9001, odd, live))) == bits(summed.total(theta, clean))
 

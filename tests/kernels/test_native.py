@@ -268,7 +268,7 @@ def test_sums_over_matrices_of_any_width_are_those_of_their_rows(width, order):
     theta = some_theta(objective)
     for kind in ("all", "some"):
         block = block_of(objective, columns, mask(kind, 701))
-        for need in (Need.GRADIENT, Need.NORMAL) if width > 9 else Need:
+        for need in (Need.GRADIENT, Need.NORMAL) if width > 9 else needs(objective):
             rows = objective.rows(need)
             check_total(NativeKernel(rows).total(theta, block), rows, theta, block, samples=2)
 
@@ -388,7 +388,7 @@ def test_many_blocks_of_many_sums_have_the_bits_of_one(formula):
     objective = made(formula, "w", W=20)
     theta = some_theta(objective)
     whole = block_of(objective, columns, live)
-    for need in Need:
+    for need in needs(objective):
         summed, total = NativeKernel(objective.rows(need)), None
         for start in range(0, rows, TILE):
             total = summed.total(theta, cut(whole, start, min(start + TILE, rows)), total)

@@ -10,6 +10,9 @@ import numpy as np
 
 from ..kernels.quadratic import Quadratic
 from ..kernels.surface import Surface
+from ..methods.finishing import Finishing
+from ..methods.projected import Projected
+from ..methods.stopping import Limits
 from ..spectrum import length
 from ..strategy import Guarantee, Plan
 from ..types import Array, Evaluation, Need, Status, Step, Stop
@@ -144,6 +147,26 @@ class Course:
         """Tell whoever shows progress of rows that machine code has read."""
         if self.surface.watch is not None:
             self.surface.watch(rows)
+
+    def note(self, what: str) -> None:
+        """A change in the way the run goes; where it comes at the start, the linear parameters begin there as well."""
+        self.plan = replace(self.plan, why=f"{self.plan.why}; {what}", solved=self.plan.solved if self.number else ())
+
+    def begins_again(self, ending: Ending, limits: Limits, trials: int) -> bool:
+        """Whether steps with the linear parameters solved have led to no minimum, and all parameters take steps now.
+
+        Not where a limit ended them, nor where no data could tell the parameters apart.
+        """
+        method, status = self.plan.method, ending[0]
+        if not (isinstance(method, Finishing) and isinstance(method.far, Projected)) or status is Status.CONVERGED:
+            return False
+        if limits.by_target or limits.reached(self.number, trials) or self.surface.objective.structure.combinations:
+            return False
+        whole = replace(method, far=method.far.whole)
+        self.plan = replace(self.plan, method=whole)
+        self.note("that led to no minimum, so that all parameters took steps, from the start")
+        self.default_limit = False
+        return True
 
     def step(self, evaluation: Evaluation) -> Step:
         return self.at(self.number, self.theta.view(), evaluation.loss, length(evaluation.gradient))

@@ -14,10 +14,10 @@ import numpy as np
 from ..data.drift import drift
 from ..formula.objective import listed
 from ..kernels.surface import Surface
+from ..methods.finishing import Region
 from ..methods.first_order import FirstOrder
 from ..methods.simplex import Simplex
 from ..methods.stopping import Limits
-from ..methods.trust_region import TrustRegion
 from ..strategy import Guarantee, settle_rate, standardised
 from ..types import Array, Evaluation, Need, Status, Step
 from ..verdict import judge
@@ -51,7 +51,7 @@ class Descent(Course):
         limits = Limits.of(self.stop, surface.reader.rows, self.plan.batch, objective.sign < 0)
         if self.plan.batch is not None:
             yield from MiniBatches(self, limits, self.plan.batch).steps(evaluation)
-        elif isinstance(self.plan.method, TrustRegion | Simplex):
+        elif isinstance(self.plan.method, Region | Simplex):
             yield from full.second_order(self, limits, evaluation)
         else:
             yield from full.first_order(self, limits, evaluation)
@@ -88,7 +88,7 @@ class Descent(Course):
     def _first_need(self) -> Need:
         """What pass 0 must deliver: for a first-order method the curvature too, where it proves or refutes the rate."""
         method, objective = self.plan.method, self.surface.objective
-        if isinstance(method, TrustRegion | Simplex):
+        if isinstance(method, Region | Simplex):
             return method.need
         if self.plan.scale and (objective.squares or objective.prediction is None):
             return self.curved

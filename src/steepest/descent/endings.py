@@ -7,9 +7,9 @@ import math
 import numpy as np
 
 from ..kernels.quadratic import Quadratic
+from ..methods.finishing import Region
 from ..methods.first_order import FirstOrder
 from ..methods.stopping import Limits, Reached
-from ..methods.trust_region import TrustRegion
 from ..spectrum import length
 from ..strategy import AUTO, conditions
 from ..types import Array, Evaluation, Need, Status
@@ -46,10 +46,12 @@ class SecondOrder:
         ending = over(course, limits, evaluation, trials)
         if ending is not None:
             return ending
+        if evaluation.solved is not None:  # the start as it was given: the next trial begins where it is solved
+            return None
         close = near(course.surface, course.theta, course.start, evaluation)
         if close and (self._polished or evaluation.near is not None):
             return tested(course, evaluation) or saddle(course)
-        if close and course.number and course.surface.objective.quadratic:
+        if close and course.number and course.surface.objective.squares:
             ending = _corrected(course, evaluation)
             if ending is not None:
                 return ending
@@ -58,7 +60,7 @@ class SecondOrder:
 
 
 def _corrected(course: Course, evaluation: Evaluation) -> Ending | None:
-    """The minimum of a quadratic: one correction by the fresh gradient, which has given the certificate too.
+    """The minimum of squares: one correction by the gradient and the exact Hessian, which have given the certificate.
 
     None where the correction is not small: then one more pass tells more.
     """
@@ -69,8 +71,9 @@ def _corrected(course: Course, evaluation: Evaluation) -> Ending | None:
     corrected = course.inside(course.theta + step)
     if not np.all(np.abs(corrected - course.theta) <= SMALL * np.abs(corrected)):
         return None
-    there = Quadratic(course.surface.objective, course.theta, evaluation).at(corrected, course.curved)
-    course.theta, course.evaluation = corrected, there
+    if course.surface.objective.quadratic:  # elsewhere the loss falls by less than its rounding
+        evaluation = Quadratic(course.surface.objective, course.theta, evaluation).at(corrected, course.curved)
+    course.theta, course.evaluation = corrected, evaluation
     return ending
 
 
@@ -155,7 +158,7 @@ def diverged(course: Course, what: str, evaluation: Evaluation | None = None) ->
     place = ""
     if evaluation is not None and not evaluation.finite:
         place = f" ({course.surface.offence(course.theta, evaluation)})"
-    mend = "start nearer" if isinstance(course.plan.method, TrustRegion) else "lower the rate"
+    mend = "start nearer" if isinstance(course.plan.method, Region) else "lower the rate"
     if "without bound" in what:
         mend = "there is no end that way: set bounds, or start elsewhere"
         if objective.formula.left is None and objective.columns:
@@ -182,7 +185,7 @@ def _too_high(course: Course) -> str:
 def _condition(course: Course, evaluation: Evaluation | None) -> str:
     """Why a first-order run crawls: the condition, its pace where that is known, and what standardising would give."""
     plan, guarantee, rate = course.plan, course.guarantee, _rate(course)
-    if isinstance(plan.method, TrustRegion):
+    if isinstance(plan.method, Region):
         return ""
     known, pace = None, ""
     if guarantee is not None and guarantee.smallest > 0 and rate is not None and rate <= guarantee.limit:

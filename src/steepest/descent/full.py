@@ -56,6 +56,8 @@ def plain(
     while True:
         done = course.number + (1 if trials else 0)  # updates, if this point is accepted
         proposal, state = method.update(evaluation, state, theta, done + 1, done)
+        if state.note:
+            course.note(state.note)
         if state.accepted:
             course.number = done
             course.arrive(theta, evaluation)
@@ -69,6 +71,10 @@ def plain(
             ending = endings.limit(course, over) if over else None
         if ending is None and state.stalled:
             ending = endings.stalled(course, state.stalled)
+        if ending is not None and course.begins_again(ending, limits, trials):
+            assert course.first is not None
+            method, ending = course.plan.method, None
+            proposal, state = method.update(course.first, method.init(course.start), course.start, done + 1, done)
         if state.accepted or ending is not None:
             step, last = course.announce(here, ending)
             yield step
@@ -78,7 +84,9 @@ def plain(
         if not np.isfinite(theta).all():
             yield course.announce(here, endings.diverged(course, endings.NOT_FINITE))[0]
             return
-        evaluation = at(theta, method.need)
+        evaluation = at(theta, state.need or method.need)
+        evaluation = evaluation.solved or evaluation
+        theta = theta if evaluation.theta is None else evaluation.theta
         if course.worn(evaluation):
             evaluation = course.collect(theta)
             at = course.collected.at if course.collected is not None else at

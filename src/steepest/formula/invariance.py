@@ -41,8 +41,11 @@ class Combination:
     def __str__(self) -> str:
         if not self.determined:
             return f"{in_words(self.names)} {'has' if len(self.names) == 1 else 'have'} no effect"
-        only = f"only {in_words(self.determined)} {'is' if len(self.determined) == 1 else 'are'} determined"
-        return f"{in_words(self.names)} cannot be told apart, whatever the data: {only}"
+        return f"no data tell {in_words(self.names)} apart: only {in_words(self.determined)} {self._are} determined"
+
+    @property
+    def _are(self) -> str:
+        return "is" if len(self.determined) == 1 else "are"
 
 
 # the formula as scalars, on random points ---------------------------------------------------------------------

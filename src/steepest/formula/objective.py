@@ -24,6 +24,7 @@ from .evaluate import Evaluator
 from .grammar import Formula, parse
 from .losses import LOSSES, Loss
 from .program import Graph
+from .projection import Projection, projection
 from .structure import Structure
 from .ties import Held
 
@@ -66,6 +67,11 @@ class Layout:
             for name, width in zip(self.names, self.widths, strict=True)
             for j in range(width or 1)
         )
+
+    @property
+    def owners(self) -> tuple[str, ...]:
+        """The parameter that each number of theta belongs to."""
+        return tuple(name for name, place in self.slices.items() for _ in range(place.start, place.stop))
 
     @property
     def size(self) -> int:
@@ -361,6 +367,13 @@ class Objective:
             root = None if self.weight is None else self.graph.apply("sqrt", self.weight)
             residual = self._times(root, Partial(((self.residual, None),)))
             return sums(*self.signal_rows.sums, columns=(*self._items(root, self.model_partials), residual))
+        if need is Need.PROJECTED:
+            assert isinstance(self.projection, Projection)
+            root = None if self.weight is None else self.graph.apply("sqrt", self.weight)
+            extra = [self._times(root, Partial(terms), width) for terms, width in self.projection.extra]
+            normal = self.rows(Need.NORMAL)
+            signs = [Item(((self.graph.apply("sign", node), None),)) for node in self.structure.poles]
+            return sums(*normal.sums, *signs, columns=(*normal.columns, *extra))
         second, crosses = self._second()
         if self.residual is not None:
             return sums(*second, columns=self.rows(Need.NORMAL).columns, crosses=crosses)
@@ -413,6 +426,8 @@ class Objective:
 
         `penalty_share`: the part of the penalty that a mini-batch carries.
         """
+        if need is Need.PROJECTED:
+            return self._solved(total, theta)
         rows = self.rows(need)
         parts = rows.split(total.values)
         p, names = self.layout.size, len(self.layout.names)
@@ -442,6 +457,41 @@ class Objective:
             curvature = None if curvature is None else curvature + second
             gauss = None if gauss is None else gauss + second
         return replace(self.reduced(t, s, slope, curvature, gauss, total), signal=signal, level=level)
+
+    def _solved(self, total: Total, theta: Array) -> Evaluation:
+        """The evaluation at theta, and where the linear parameters have their best values, from the same sums."""
+        assert isinstance(self.projection, Projection)
+        *sums, gram = self.rows(Need.PROJECTED).split(total.values)
+        plain, kept = len(self.rows(Need.NORMAL).sums), self.layout.size + 1
+        signs = tuple(float(s[0]) for s in sums[plain:])
+
+        def normal(gram: Array, theta: Array) -> Evaluation:
+            values = np.concatenate([*sums[:plain], gram[:kept, :kept].ravel()])
+            return self.evaluate(Need.NORMAL, replace(total, values=values), theta)
+
+        here = normal(gram, theta)
+        if not here.finite or not np.isfinite(gram).all():
+            return here
+        assert here.curvature is not None
+        move, best = self.projection.move(here.curvature, here.slope), theta.copy()
+        best[self.projection.linear] += move
+        solved = normal(self.projection.moved(gram, move), best)
+        return replace(here, solved=replace(solved, theta=best, signs=signs))
+
+    @cached_property
+    def projection(self) -> Projection | str:
+        """How linear parameters are solved at each step, or why they are not."""
+        linear = self.structure.solved
+        if self.residual is None:
+            return "the loss is no sum of squares"
+        if not linear or len(linear) == len(self.layout.names):
+            return "no parameters are linear" if not linear else "all parameters are linear"
+        if self.penalty is not None and not self.penalty.separates(linear):
+            return "the penalty is no quadratic of the linear parameters alone and of the others"
+        with self.graph.growing:
+            pairs, blocks = self.second_pairs
+        apart = [(name, matrix, other, partial.terms) for name, matrix, other, partial in blocks]
+        return projection(linear, self.layout.slices, self.layout.width_of, (pairs, apart))
 
     def reduced(
         self, t: float, s: float, slope: Array | None, curvature: Array | None, gauss: Array | None, total: Total
@@ -569,6 +619,12 @@ class Penalty:
     def quadratic(self) -> bool:
         """Whether the second derivatives are constants."""
         return not self.graph.depends(self._partials[1].values(), self.layout.flat)
+
+    def separates(self, names: Sequence[str]) -> bool:
+        """Whether it is a quadratic of some parameters, plus what may be anything of the others."""
+        mine = {f for f, name in zip(self.layout.flat, self.layout.owners, strict=True) if name in names}
+        bends = {pair: node for pair, node in self._partials[1].items() if not mine.isdisjoint(pair)}
+        return all(mine.issuperset(pair) for pair in bends) and not self.graph.depends(bends.values(), self.layout.flat)
 
     @cached_property
     def convex(self) -> bool:

@@ -38,7 +38,21 @@ class Structure:
 
     @cached_property
     def linear(self) -> tuple[str, ...]:
-        """A largest set of parameters whose second derivatives by one another are all zero."""
+        """A largest set of parameters whose second derivatives by one another are all zero.
+
+        Of two as many the one by which all is multiplied: the amplitude, whose size a formula says least of.
+        """
+        return self._largest(amplitudes=True)
+
+    @cached_property
+    def solved(self) -> tuple[str, ...]:
+        """The same for steps that solve it: of two as many rather the one by which not all is multiplied.
+
+        With k solved in a*(x + k), what is left is linear in a; with a solved, k may run to infinity and come back.
+        """
+        return self._largest(amplitudes=False)
+
+    def _largest(self, *, amplitudes: bool) -> tuple[str, ...]:
         touched = _touched(self.graph, self.output, self.names)
         neighbours: dict[str, set[str]] = {name: set() for name in self.names}
         holds = _holds(self.graph, [n for p in self.partials.values() for n, _ in p.terms], self.names)
@@ -48,7 +62,7 @@ class Structure:
                 neighbours[other].add(name)
         able = [n for n in self.names if n not in neighbours[n] and n not in touched and self.partials[n].terms]
         factors = _factors(self.graph, self.output)
-        weight = {n: (self.widths.get(n) or 1, n in factors) for n in able}
+        weight = {n: (self.widths.get(n) or 1, (n in factors) == amplitudes) for n in able}
         chosen = {n for part in _components(able, neighbours) for n in _independent(part, neighbours, weight)}
         return tuple(n for n in self.names if n in chosen)
 
@@ -74,6 +88,14 @@ class Structure:
         return symmetries(self._scalar, self.combinations) if self._scalar is not None else ()
 
     @cached_property
+    def poles(self) -> tuple[int, ...]:
+        """The denominators that hold a parameter and may change their sign."""
+        graph, least = self.graph, _least(self.graph, self.output)
+        below = [graph.arguments(n)[1] for n in graph.reachable([self.output]) if graph.nodes[n][0] == "/"]
+        holds = _holds(graph, below, self.names)
+        return tuple(d for d in dict.fromkeys(below) if holds[d] and not least[d] > 0)
+
+    @cached_property
     def domain(self) -> tuple[str, ...]:
         """The conditions under which the output is defined, as text."""
         return tuple(dict.fromkeys(_domain(self.graph, self.output)))
@@ -84,16 +106,17 @@ class Structure:
         touched = _touched(self.graph, self.output, self.names)
         return Scalar.of(self.graph, self.output, [n for n in self.names if n not in touched])
 
-    def lines(self) -> Iterator[str]:
-        """All of it in words."""
+    def lines(self, *, roles: bool = True) -> Iterator[str]:
+        """All of it in words; `roles`: which names are columns is known, so that it can be said what no data tell."""
         if self.linear:
             alone = len(self.linear) == len(self.names)
             rest = "" if alone else f"; nonlinear: {in_words(self.nonlinear)}"
             yield f"linear in {in_words(self.linear)}{' together' * (len(self.linear) > 1)}{rest}"
-        elif self.names:
-            yield "linear in none of its parameters"
-        yield from map(str, self.combinations)
-        yield from self.symmetries
+        elif self.names and roles:
+            yield "linear in no parameter"
+        if roles:
+            yield from map(str, self.combinations)
+            yield from self.symmetries
         if self.domain:
             yield f"defined where {in_words(self.domain)}"
 
@@ -156,7 +179,7 @@ def _components(names: Sequence[str], neighbours: Mapping[str, set[str]]) -> Ite
 def _independent(
     part: Sequence[str], neighbours: Mapping[str, set[str]], weight: Mapping[str, tuple[int, bool]]
 ) -> Sequence[str]:
-    """The heaviest set without a conflict: the most numbers, then those by which all is multiplied, then the first."""
+    """The heaviest set without a conflict: the most numbers, then the most that are preferred, then the first."""
     if len(part) > COMPONENT:  # by few conflicts first
         chosen: list[str] = []
         for name in sorted(part, key=lambda n: (len(neighbours[n] & set(part)) / weight[n][0], not weight[n][1])):

@@ -38,6 +38,7 @@ HELD = 1 << 22  # numbers of rows near a kink that are kept, 32 MiB
 LASTING = 0.1  # a step of Newton's that moves log-odds by more where the gap is closed ends at no minimum
 LEVEL = 1e-5  # curvature of a row in its log-odds that is none any more
 RECEDING = 1e-5  # of the largest move: the rise of a loss that is rounding
+WORN = 1e-10  # of the squares of residuals: what is left of them after a change of the linear parameters has six digits
 GRAM_LIMIT = 1e12  # condition of the scaled Gram matrix above which it has too few digits and a QR is made
 
 
@@ -71,7 +72,18 @@ class Surface:
         evaluation = self.objective.evaluate(need, replace(total, rows=self.observations), theta)
         if evaluation.signal is not None:
             self.__dict__["_signal"] = evaluation.signal, evaluation.level  # the same at every theta
+        if evaluation.solved is not None:
+            return replace(evaluation, solved=self._solved(evaluation, evaluation.solved))
         return self._with_factor(evaluation, theta) if need in (Need.NORMAL, Need.HESSIAN) else evaluation
+
+    def _solved(self, evaluation: Evaluation, solved: Evaluation) -> Evaluation:
+        """The evaluation at the best linear parameters; by a pass there, where too many digits have cancelled."""
+        theta = solved.theta
+        assert theta is not None
+        if solved.sum < WORN * evaluation.sum:
+            total = replace(self._total(self._kernel(Need.PROJECTED), theta), rows=self.observations)
+            solved = self.objective.evaluate(Need.PROJECTED, total, theta).solved or solved
+        return self._with_factor(solved, theta if solved.theta is None else solved.theta)
 
     def fresh(self, theta: Array, known: Evaluation) -> Evaluation:
         """One pass for T and its slope in twice the precision, of a quadratic of residuals.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -13,11 +14,16 @@ class State:
     """`accepted`: whether the point that was just evaluated is a step (a rejected trial is not).
 
     `stalled` is the sentence that says why no further step is possible, "" while one is. `memory` is the method's own.
+    `need` is what the next pass must deliver, where that is not the method's; `note` is what has changed in the way the
+    run goes, in words; `gap` is the fall of T that a whole Newton step promises, where one is known.
     """
 
     accepted: bool = True
     stalled: str = ""
     memory: Any = None
+    need: Need | None = None
+    note: str = ""
+    gap: float = math.inf
 
 
 class Method(Protocol):

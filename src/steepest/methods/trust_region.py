@@ -18,6 +18,8 @@ from ..types import Array, Evaluation, Need
 from .method import State
 
 FIRST_RADIUS = 1.0  # times the length of the scaled start; MINPACK's 100 leaps over the valley it starts in
+FIRST_EASE, EASE, HARDEN = 100.0, 5.0, 3.0  # Marquardt: 1/λ at first, and its factors after a step and a rejected trial
+NO_STEP = "no step, however small, lowers the loss any further"
 NOISE = 16.0 * U  # relative rounding of a loss: differences below it say nothing
 
 
@@ -71,9 +73,7 @@ class TrustRegion:
         with np.errstate(all="ignore"):
             if here is None:
                 scale = unit_scale(evaluation.curvature)
-                # its signs in the scaled one: units apart, rounding would make it indefinite
-                exact = self.quadratic and (self.need is Need.NORMAL or evaluation.spectrum.values[0] > 0)
-                radius = np.inf if exact else FIRST_RADIUS * (length(scale * theta) or length(scale) or 1.0)
+                radius = self._first_radius(evaluation, length(scale * theta) or length(scale) or 1.0)
                 return self._propose(Memory(theta, evaluation, radius, 0.0, scale, abs(evaluation.total)), True)
             moved = length(here.scale * (theta - here.theta))
             if not evaluation.finite:
@@ -86,8 +86,18 @@ class TrustRegion:
                 return self._by_gradient(here, evaluation, theta, moved)
             if not ratio > 1e-4:
                 return self._reject(here, 0.25 * moved)
-            radius = 0.5 * moved if ratio < 0.25 else max(here.radius, 2.0 * moved) if ratio > 0.75 else here.radius
-            return self._propose(self._moved(here, theta, evaluation, radius), True)
+            return self._propose(self._moved(here, theta, evaluation, self._next_radius(here, ratio, moved)), True)
+
+    def _first_radius(self, evaluation: Evaluation, size: float) -> float:
+        # its signs in the scaled one: units apart, rounding would make it indefinite
+        exact = self.quadratic and (self.need is Need.NORMAL or evaluation.spectrum.values[0] > 0)
+        return math.inf if exact else FIRST_RADIUS * size
+
+    def _next_radius(self, here: Memory, ratio: float, moved: float) -> float:
+        return 0.5 * moved if ratio < 0.25 else max(here.radius, 2.0 * moved) if ratio > 0.75 else here.radius
+
+    def _along(self, parts: Spectrum, radius: float) -> Array:
+        return constrained_step(parts, radius)
 
     def _by_gradient(self, here: Memory, evaluation: Evaluation, theta: Array, moved: float) -> tuple[Array, State]:
         """Below its rounding the loss says nothing any more, but the gradient does: go by the fall that it promises."""
@@ -97,7 +107,7 @@ class TrustRegion:
     def _reject(self, here: Memory, radius: float) -> tuple[Array, State]:
         """Back to the accepted point with a smaller radius."""
         if radius <= U * max(length(here.scale * here.theta), 1e-300) or not here.predicted > 0:
-            return here.theta, State(False, "no step, however small, lowers the loss any further", here)
+            return here.theta, State(False, NO_STEP, here)
         return self._propose(replace(here, radius=radius), False)
 
     def _moved(self, here: Memory, theta: Array, evaluation: Evaluation, radius: float) -> Memory:
@@ -119,7 +129,7 @@ class TrustRegion:
         # an exact Hessian has a factor of residuals only where it is that of a quadratic
         factor = restrict(evaluation.factor, free) if self.need is Need.NORMAL or self.quadratic else None
         parts = spectrum(part(curvature, free), slope[free], factor, here.scale[free])
-        along = constrained_step(parts, here.radius)
+        along = self._along(parts, here.radius)
         step = np.zeros_like(theta)
         step[free] = parts.vectors @ along / parts.scale
         whole = theta + step
@@ -129,7 +139,30 @@ class TrustRegion:
             moved = trial - theta
             predicted = -float(slope @ moved + 0.5 * moved @ curvature @ moved)
         stalled = "" if not every(trial == theta) else "the gradient is zero to rounding"
-        return trial, State(accepted, stalled, replace(here, predicted=predicted))
+        return trial, State(accepted, stalled, replace(here, predicted=predicted), gap=parts.gap)
+
+
+@dataclass(frozen=True)
+class Marquardt(TrustRegion):
+    """The damping itself is changed by constant factors (Marquardt, J. SIAM 11, 1963): `radius` is its reciprocal.
+
+    It comes through valleys in which the nonlinear parameters of a projected problem may run to infinity.
+    """
+
+    def _first_radius(self, evaluation: Evaluation, size: float) -> float:
+        return FIRST_EASE
+
+    def _next_radius(self, here: Memory, ratio: float, moved: float) -> float:
+        return EASE * here.radius
+
+    def _reject(self, here: Memory, radius: float) -> tuple[Array, State]:
+        """Back to the accepted point with more damping."""
+        if here.radius <= U or not here.predicted > 0:
+            return here.theta, State(False, NO_STEP, here)
+        return self._propose(replace(here, radius=here.radius / HARDEN), False)
+
+    def _along(self, parts: Spectrum, radius: float) -> Array:
+        return parts.along(1.0 / radius)
 
 
 def held(theta: Array, slope: Array, lower: Array, upper: Array) -> Mask:

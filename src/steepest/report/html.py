@@ -45,13 +45,14 @@ def explanation_html(
     rates: Sequence[str],
     program: Sequence[str],
     kernel: str = "",
+    structure: Sequence[str] = (),
 ) -> str:
     """Roles, partial derivatives as LaTeX and formula text, structure, rates, the program."""
     by_role = {role: [n for n, r in roles.items() if r == role] for role in dict.fromkeys(roles.values())}
     facts = [f"{role}: {', '.join(names)}" for role, names in by_role.items()]
     if row_loss:
         facts.append(f"loss of a row: {row_loss}")
-    structure = (
+    kind = (
         "a quadratic: its Hessian holds no parameter"
         if quadratic
         else "no quadratic: the Hessian depends on the parameters"
@@ -63,7 +64,7 @@ def explanation_html(
         f"<div>{_code(formula)}</div>",
         _small(facts),
         _table(["by", f"derivative of {of}", "as formula"], rows, "lll", len(partials)),
-        _small([structure, *rates, *([f"kernel: {kernel}"] if kernel else [])]),
+        _small([kind, *structure, *rates, *([f"kernel: {kernel}"] if kernel else [])]),
         f'<details><summary>program</summary><pre style="margin:2px 10px">{lines}</pre></details>',
     )
 

@@ -122,6 +122,7 @@ def explanation_text(
     rates: Sequence[str],
     program: Sequence[str],
     kernel: str = "",
+    structure: Sequence[str] = (),
 ) -> str:
     """Roles, partial derivatives as formula text and LaTeX, structure, rates, the program."""
     lines = [formula, "", "roles"]
@@ -137,7 +138,7 @@ def explanation_text(
         lines.append("  a quadratic: its Hessian holds no parameter")
     else:
         lines.append("  no quadratic: the Hessian depends on the parameters")
-    lines += [f"  {line}" for line in rates]
+    lines += [f"  {line}" for line in (*structure, *rates)]
     lines += ["", "program", *(f"  {line}" for line in program)]
     if kernel:
         lines += ["", "kernel", f"  {kernel}"]
