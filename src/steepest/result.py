@@ -81,7 +81,8 @@ class Fit:
     degrees: of Student's t for intervals, None for the normal distribution; source: fingerprint of the file.
     r2: 1 - Σ w·r²/Σ w·(y - ȳ)², about the mean also where no parameter is an intercept (`intercept`); log_likelihood:
     for squares at the most likely noise, for known sigma exactly, of a formula without `=` as it is written; both None
-    where they cannot be said. options: what was asked beside formula and data.
+    where they cannot be said. options: what was asked beside formula and data,
+    in JSON's own types.
     """
 
     values: dict[str, Value]
@@ -416,31 +417,31 @@ class Fit:
         intervals = {}
         if interval:
             found = None if self.covariance is None else self.interval(method=interval)
-            intervals = {"intervals": found and {name: _plain(pair) for name, pair in found.items()}}
+            intervals = {"intervals": found and {name: plain(pair) for name, pair in found.items()}}
         return {
-            "values": {n: _plain(v) for n, v in self.values.items()},
-            "errors": None if self.errors is None else {n: _plain(v) for n, v in self.errors.items()},
-            "covariance": None if self.covariance is None else _plain(self.covariance),
+            "values": {n: plain(v) for n, v in self.values.items()},
+            "errors": None if self.errors is None else {n: plain(v) for n, v in self.errors.items()},
+            "covariance": None if self.covariance is None else plain(self.covariance),
             "free": list(self.free),
-            **{name: _plain(getattr(self, name)) for name in ("loss", "total", "rss", "rms", "passes", "seconds")},
-            **{name: _plain(getattr(self, name)) for name in ("r2", "log_likelihood", *MADE)},
+            **{name: plain(getattr(self, name)) for name in ("loss", "total", "rss", "rms", "passes", "seconds")},
+            **{name: plain(getattr(self, name)) for name in ("r2", "log_likelihood", *MADE)},
             "intercept": self.intercept,
             **{
                 name: getattr(self, name)
                 for name in ("rows", "dropped", "steps", "message", "method", "formula", "loss_name", "seed")
             },
             "status": str(self.status),
-            "certificate": {k: _plain(v) for k, v in self.certificate.items()},
+            "certificate": {k: plain(v) for k, v in self.certificate.items()},
             **intervals,
         }
 
     def save(self, path: str | os.PathLike[str]) -> str:
         """Write the fit as JSON; `steepest.load` reads it back."""
-        saved = {"steepest": 1, **self.as_dict(), **{n: getattr(self, n) for n in SAVED}, "rate": _plain(self.rate),
-                 "options": {n: _plain(v) for n, v in self.options.items()}}  # fmt: skip
+        saved = {"steepest": 1, **self.as_dict(), **{n: getattr(self, n) for n in SAVED}, "rate": plain(self.rate),
+                 "options": self.options}  # fmt: skip
         if self.trace is not None:
             t = self.trace
-            saved["trace"] = {"names": t.names, "every": t.every, **{n: _plain(getattr(t, n)) for n in TRACE}}
+            saved["trace"] = {"names": t.names, "every": t.every, **{n: plain(getattr(t, n)) for n in TRACE}}
         target = Path(path)
         partial = target.with_name(target.name + ".part")
         try:
@@ -569,14 +570,14 @@ def ordinal(number: int) -> str:
     return f"{number:,}{'th' if number % 100 in (11, 12, 13) else ending}"
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """JSON's own types; numbers that are not finite are None."""
     if isinstance(value, np.ndarray):
-        return [_plain(v) for v in value.tolist()] if value.ndim else _plain(float(value))
+        return [plain(v) for v in value.tolist()] if value.ndim else plain(float(value))
     if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
+        return [plain(v) for v in value]
     if isinstance(value, Mapping):
-        return {name: _plain(v) for name, v in value.items()}
+        return {name: plain(v) for name, v in value.items()}
     if isinstance(value, bool | np.bool_):
         return bool(value)
     if isinstance(value, float | np.floating):

@@ -28,7 +28,7 @@ from .kernels.surface import Surface
 from .methods.simplex import Simplex
 from .methods.trust_region import TrustRegion
 from .report.progress import Progress, Watch
-from .result import Fit, Trace
+from .result import Fit, Trace, plain
 from .strategy import plan
 from .types import Evaluation, Status, Step, Stop, is_whole
 from .uncertainty import Uncertainty, has_intercept, log_likelihood, r_squared, uncertainty
@@ -191,7 +191,7 @@ class Run:
             batch=descent.plan.batch, rate=descent.plan.rate, default_limit=descent.default_limit,
             bounded=objective.bounded, guarantee=descent.guarantee, trace=kept, source=dict(reader.source.fingerprint),
             r2=fitted, intercept=has_intercept(objective), log_likelihood=likelihood,
-            options={**self.options, "errors": errors},
+            options=plain({**self.options, "errors": errors}),
             versions={"steepest": __version__, "numpy": np.__version__}, data=self.data,
         )  # fmt: skip
 
