@@ -19,10 +19,10 @@ PUBLIC = {
 }  # fmt: skip
 
 FIT = (
-    "formula data loss start bounds fixed parameters weights sigma counts prior penalty where method batch rate reduce "
-    "stop errors memory engine restarts seed shuffle checkpoint trace progress callbacks"
+    "formula data loss start bounds fixed parameters weights sigma counts prior penalty where method batch rate "
+    "scale reduce stop errors memory engine restarts seed shuffle checkpoint trace progress callbacks"
 )
-MINIMIZE = "objective start method rate bounds fixed stop restarts seed trace progress callbacks"
+MINIMIZE = "objective start method rate scale bounds fixed stop restarts seed trace progress callbacks"
 PARAMETERS = {
     "fit": FIT,
     "descend": FIT,
