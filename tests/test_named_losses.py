@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 from pyarrow import parquet
-from scipy import optimize, special
+from scipy import optimize, special, stats
 from sklearn import linear_model
 
 import steepest
@@ -131,6 +131,7 @@ def test_dobsons_counts_have_the_coefficients_and_errors_that_r_prints():
         assert fit.errors[name] == pytest.approx(error, abs=6e-5)
     deviance = 2 * (fit.total - np.sum(counts - counts * np.log(counts)))
     assert deviance == pytest.approx(5.1291, abs=6e-5)
+    assert fit.aic == pytest.approx(56.76, abs=6e-3)
 
 
 def test_brownlees_stack_loss_has_the_median_regression_that_quantreg_prints():
@@ -310,6 +311,37 @@ def test_the_sandwich_covers_the_truth_of_heavy_tailed_data_as_often_as_it_says(
 def test_gamma_without_its_dispersion_has_values_but_no_errors_and_says_what_to_say():
     fit = steepest.fit(formula_of("gamma"), TABLES[150], loss="gamma")
     assert fit.ok and fit.errors is None and "gamma(dispersion=" in fit.reason
+
+
+@pytest.mark.parametrize("counts", [None, "n"])
+@pytest.mark.parametrize("loss", ["logistic", "poisson", "gamma(dispersion=0.5)"])
+def test_the_log_likelihood_is_that_of_the_distribution_and_no_noise_is_counted(loss, counts):
+    data, column = TABLES[150], BRUTE[loss][0]
+    fit = steepest.fit(formula_of(loss), data, loss=loss, counts=counts)
+    y, mean = data[column], fit.predict(data)
+    each = {
+        "logistic": lambda: stats.bernoulli.logpmf(y, special.expit(mean)),
+        "poisson": lambda: stats.poisson.logpmf(y, mean),
+        "gamma(dispersion=0.5)": lambda: stats.gamma.logpdf(y, 2.0, scale=mean / 2.0),
+    }[loss]()
+    expected = np.sum(each if counts is None else data["n"] * each)
+    assert fit.log_likelihood == pytest.approx(expected, rel=1e-12)
+    assert fit.aic == pytest.approx(2 * 3 - 2 * expected, rel=1e-12)
+
+
+def test_nested_likelihoods_by_name_are_compared_by_twice_the_difference():
+    data = TABLES[150]
+    both = steepest.compare(["count = exp(a + b*x1)", "count = exp(a + b*x1 + c*x2)"], data, loss="poisson")
+    small, large = (steepest.fit(f"count = exp(a + b*x1{more})", data, loss="poisson") for more in ("", " + c*x2"))
+    (test,) = both.nested
+    assert test.statistic == pytest.approx(2 * (small.total - large.total), rel=1e-9)
+    assert test.degrees == (1,) and test.p == pytest.approx(special.chdtrc(1, test.statistic), rel=1e-9)
+
+
+def test_a_profile_of_a_robust_loss_is_refused():
+    fit = steepest.fit(formula_of("huber(1.345)"), TABLES[150], loss="huber")
+    with pytest.raises(steepest.FitError, match="take method='wald'"):
+        fit.interval(method="profile")
 
 
 # separation ------------------------------------------------------------------------------------------------------

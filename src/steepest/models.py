@@ -209,7 +209,8 @@ def _test(small: Run, fit: Fit, large: Run, other: Fit, sample: Mapping[str, Arr
                 f"with {', '.join(f'{n} = {v}' for n, v in setting.items())}")  # fmt: skip
     from scipy import special
 
-    if fit.rss is not None and other.rss is not None and not large.objective.known_sigma:
+    squares = large.objective.squares and not large.objective.known_sigma
+    if squares and fit.rss is not None and other.rss is not None:
         left = other.rows - len(other.free)
         if left <= 0 or other.rss <= 0:
             return ""

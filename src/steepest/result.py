@@ -172,7 +172,8 @@ class Fit:
 
     @property
     def _criteria(self) -> tuple[float | None, float | None, float | None]:
-        noise = self.rss is not None and self.options.get("sigma") is None
+        squares = self.rss is not None and self.options.get("loss") in ("squares", "rmse")
+        noise = squares and self.options.get("sigma") is None
         return criteria(self.log_likelihood, len(self.free) + noise, self.rows)
 
     @property
@@ -262,6 +263,8 @@ class Fit:
             raise FitError("a loaded fit has no data to profile; fit again, or take method='wald'")
         assert self.covariance is not None
         loss = find_loss(self.options["loss"])
+        if loss.kind == "robust":
+            raise FitError(f"a profile rests on the likelihood, and {loss.name} is none: take method='wald'")
         options = {n: v for n, v in self.options.items() if n not in ("loss", "errors")}
         source = self.data if hasattr(self.data, "fingerprint") else tables.open_source(self.data)
         schema = {name: column.width for name, column in source.schema.items()}

@@ -25,6 +25,7 @@ class Loss:
     `positive`: so must the prediction be. `convex_in`: where the loss is convex in the prediction ("prediction"), or in
     its logarithm ("log"). `response`: a formula of y that is about the prediction, or its logarithm where `positive`.
     `recession`: how fast the loss rises in the end as that is moved by d, not above 0 where it never does again.
+    `constant`: a formula of y, what minus the log-likelihood of a row has beside `text`.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Loss:
     scaled: bool = True  # of a likelihood: whether its scale is known
     of_y: bool = True  # whether the prediction is on the scale of y
     recession: str = ""
+    constant: str = ""
 
     @property
     def residual(self) -> bool:
@@ -137,12 +139,13 @@ LOSSES = {
         Loss(
             "poisson", "prediction - y*log(prediction)", "likelihood", positive=True, convex_in=("log", "prediction"),
             domain=("y >= 0", "a count, 0 or more", "leave the row out by where"), response="log(y + 0.1)",
-            recession="where(d > 0, d, -y*d)",
+            recession="where(d > 0, d, -y*d)", constant="lgamma(y + 1)",
         ),
         Loss(
             "gamma", "(log(prediction) + y/prediction)/dispersion", "likelihood", positive=True, convex_in=("log",),
             numbers={"dispersion": 1.0}, limits={"dispersion": _ANY}, scaled=False,
             domain=("y > 0", "a positive number", "leave the row out by where"), response="log(y)",
+            constant="lgamma(1/dispersion) + log(dispersion)/dispersion - (1/dispersion - 1)*log(y)",
         ),
     )
 }  # fmt: skip

@@ -256,6 +256,18 @@ class Objective:
         return RowSums(self.graph, self.layout, self.columns, (logarithm,), weight=self.weight)
 
     @cached_property
+    def decided_rows(self) -> RowSums | None:
+        """Σ w·(minus the log-likelihood less the loss of the row), of y alone; None where that is zero."""
+        if self.family is None or not self.family.constant or self.left is None:
+            return None
+        formula = parse(self.family.constant)
+        with self.graph.growing:
+            known = {name: self.graph.number(value) for name, value in self.family.numbers.items()}
+            node = self.graph.copy_from(formula.graph, [formula.right], {"y": self.left, **known})[0]
+            item = self._times(self.weight, Partial(((node, None),)))
+        return RowSums(self.graph, self.layout, self.columns, (item,), weight=self.weight)
+
+    @cached_property
     def residual_rows(self) -> RowSums:
         """Σ w·r², whatever the loss."""
         assert self.left is not None and self.prediction is not None

@@ -261,6 +261,12 @@ class Surface:
             return 0.0
         return self._sum_of(self.objective.log_weight_rows, self._anywhere)
 
+    @cached_property
+    def decided(self) -> float:
+        """Σ w·(what a likelihood holds of y alone, and its row loss leaves out): one pass where it holds any."""
+        rows = self.objective.decided_rows
+        return 0.0 if rows is None else self._sum_of(rows, self._anywhere)
+
     @property
     def _anywhere(self) -> Array:
         """A theta for sums that do not depend on it."""
@@ -304,7 +310,8 @@ class Surface:
             assert pilot is not None
             self.squares = Surface(pilot, self.reader).at(theta, Need.NORMAL)
         if self._root is None:
-            self.__dict__["signal"] = self.squares.signal
+            if self.objective.kind == "deviation":  # whose pilot has the same left side
+                self.__dict__["_signal"] = self.squares.signal, self.squares.level
             parts = self.squares.spectrum
             least = max(parts.rounding * float(np.abs(parts.values).max()), 1e-300)
             self._root = parts.vectors / np.sqrt(np.maximum(parts.values, least)) / parts.scale[:, None]

@@ -1,8 +1,8 @@
 """How well a formula does: the log-likelihood at the minimum, and what is made of it to weigh formulas against others.
 
 With w = weights/σ²: squares have log L = -N/2·(log(2π·rss/N) + 1) + ½·Σ log w, the noise at its most likely value, and
-count it as one more parameter; known sigma has -rss/2 - N/2·log 2π + ½·Σ log w; a likelihood, by its name or without
-`=`, has -S, which leaves out what the data alone decide, such as poisson's log y!.
+count it as one more parameter; known sigma has -rss/2 - N/2·log 2π + ½·Σ log w; a likelihood by its
+name has -S and what the data alone decide, such as poisson's log y!; one without `=` has -S, whatever it leaves out.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def log_likelihood(surface: Surface, rss: float | None, total: float) -> float |
     if not objective.columns or objective.penalty is not None or not rows:
         return None
     if objective.family is None or objective.family.absolute_scale:
-        return -total
+        return -total - surface.decided
     if not objective.squares or rss is None:
         return None
     constant = 0.5 * surface.log_weight - 0.5 * rows * math.log(2.0 * math.pi)
