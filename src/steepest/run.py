@@ -25,8 +25,10 @@ from .formula.printing import quote
 from .formula.recent import bound
 from .kernels.rows import surface_over
 from .kernels.surface import Surface
+from .methods.trust_region import TrustRegion
 from .report.progress import Progress, Watch
 from .result import Fit, Trace
+from .starts import Found, find
 from .strategy import plan
 from .types import Evaluation, Status, Step, Stop, is_whole
 from .uncertainty import Uncertainty, uncertainty
@@ -49,6 +51,7 @@ class How:
     batch: int | None = None
     shuffle: bool = True
     scale: str | None = None
+    restarts: int | None = None
 
 
 @dataclass
@@ -62,6 +65,8 @@ class Run:
     loss_name: str
     data: Any
     notes: list[str] = field(default_factory=list)
+    restarts: int | None = None
+    found: Found | None = None
 
     @staticmethod
     def of(formula: Formulas, data: Any, how: How, loss: str, reduce: str, **options: Any) -> Run:
@@ -104,7 +109,7 @@ class Run:
             raise FitError("a function has no rows to take batches of; use gd")
         surface = surface_over(objective, source)
         descent = Descent(surface, made, theta, how.stop, int(how.seed), bool(how.shuffle), tuple(how.callbacks))
-        run = Run(objective, surface, descent, missing, loss_name, data)
+        run = Run(objective, surface, descent, missing, loss_name, data, restarts=how.restarts)
         descent.warn = run.note
         return run
 
@@ -115,6 +120,7 @@ class Run:
 
     def steps(self, progress: bool | Callable[[Progress], None] | None) -> Iterator[Step]:
         """The steps, watched."""
+        self._begin()
         steps = self.descent.steps()
         with Watch.of(progress, self.surface, self.descent):
             while True:  # step by step, so that neither setting reaches into the caller's loop
@@ -123,6 +129,18 @@ class Run:
                 if step is None:
                     return
                 yield step
+
+    def _begin(self) -> None:
+        """Find a start where none was given: for a method that finds its own steps, or on request."""
+        descent = self.descent
+        if not (self.restarts or (self.missing and isinstance(descent.plan.method, TrustRegion))):
+            return
+        missing = self.missing or self.objective.layout.names
+        with one_thread(self.objective.layout.size):
+            self.found = find(self.surface, descent.start, missing, descent.seed, self.restarts, not self.missing)
+        if self.found is not None:
+            self.missing = ()
+            descent.start = descent.theta = self.found.theta
 
     def finish(self, trace: bool, progress: bool | Callable[[Progress], None] | None, errors: str) -> Fit:
         """Run to the end, or to Ctrl-C, and make the answer."""

@@ -1,0 +1,458 @@
+"""Where to begin: start values found from the formula and a seeded sample of rows.
+
+Candidates are drawn by dimensional analysis (`formula/magnitudes.py`), thousands at once, on a few rows; the
+parameters in which a residual is linear are solved at each (variable projection: Golub and Pereyra, Inverse Problems 19
+(2003) R1). The best of each of many groups goes downhill on the sample by Levenberg and Marquardt with Kaufman's
+Jacobian, all at once in NumPy; the lowest minimum that they reach is where the descent on all rows begins.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from .data.sample import sample
+from .formula.evaluate import Evaluator
+from .formula.magnitudes import Magnitudes
+from .formula.objective import Objective
+from .kernels.surface import Surface
+from .types import Array, Need
+
+ROWS = 1_024  # of the sample, on which starts go downhill
+FEW = 256  # rows on which candidates are compared
+DRAWN, DRAWN_PERIODIC = 1_024, 4_096
+GENERATIONS = 2  # of candidates that are put together from the best ones
+STARTS = 24  # candidates that go downhill
+STEPS = 60  # of each
+WORK = 1 << 22  # numbers that are looked at at once
+SAME = 1e-4  # relative to the loss: two starts have ended in the same minimum
+EXACT = 1e-20  # of Σ w·y²: residuals that are rounding
+CHECKED = 3  # distinct minima of the sample that are looked at on all rows
+Values = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Found:
+    """A start, and what the search says of it.
+
+    `tried` starts went downhill, `same` of them ended in the best minimum, and the lowest of the others has the reduced
+    loss `following` (None: there was no other). `rows` is the size of the sample, None where it was the whole table;
+    `names` are the parameters that were sought.
+    """
+
+    theta: Array
+    names: tuple[str, ...]
+    tried: int
+    same: int
+    following: float | None
+    rows: int | None
+
+    @property
+    def sentence(self) -> str:
+        """For people."""
+        names = ", ".join(self.names)
+        on = "" if self.rows is None else f" on a sample of {self.rows:,} rows"
+        text = f"start found for {names}{on}"
+        if self.tried > 1:
+            text += f": {self.same} of {self.tried} starts end in this minimum"
+            if self.following is not None:
+                text += f"; the next best has loss {self.following:.6g}"
+        return text
+
+
+def find(
+    surface: Surface, theta: Array, missing: Sequence[str], seed: int, restarts: int | None, given: bool = False
+) -> Found | None:
+    """A start for the parameters `missing`, the others as in theta; None where nothing is to be found.
+
+    `given`: theta is a start of the user's, beside which `restarts` others are tried.
+    """
+    objective = surface.objective
+    if not missing or objective.quadratic or objective.large:
+        return None
+    with np.errstate(all="ignore"):
+        rows = max(ROWS, 4 * objective.layout.size)
+        columns = sample(surface.reader, rows, seed)
+        rng = np.random.default_rng(seed)
+        kind = Projected if objective.squares else Plain
+        search = kind(objective, theta, tuple(missing), columns)
+        if not search.possible:
+            return None
+        return _found(search, surface, rng, restarts or STARTS, given)
+
+
+def _found(search: Search, surface: Surface, rng: np.random.Generator, starts: int, given: bool) -> Found | None:
+    drawn = search.candidates(rng, starts)
+    if given:
+        drawn = np.vstack([search.now, drawn])
+    alpha, losses = search.descend(drawn)
+    order = np.argsort(losses, kind="stable")
+    if not len(order) or not math.isfinite(losses[order[0]]):
+        return None
+    distinct = [order[0]]
+    for i in order[1:]:
+        if math.isfinite(losses[i]) and not search.same(losses[i], losses[distinct[-1]]):
+            distinct.append(i)
+    whole = search.rows >= surface.reader.rows - surface.reader.dropped
+    best = distinct[0]
+    if not whole:
+        spread = 1.0 + 6.0 / math.sqrt(search.rows)
+        close = [i for i in distinct[:CHECKED] if losses[i] <= losses[best] * spread]
+        if len(close) > 1:
+            totals = [surface.at(search.theta(alpha[i]), Need.VALUE).total for i in close]
+            best = close[int(np.argmin([t if math.isfinite(t) else math.inf for t in totals]))]
+    others = [i for i in distinct if i != best]
+    same = int(sum(search.same(loss, losses[best]) for loss in losses if math.isfinite(loss)))
+    following = search.reduced(losses[others[0]]) if others else None
+    return Found(search.theta(alpha[best]), search.missing, len(losses), same, following, None if whole else search.rows)
+
+
+class Search:
+    """Candidates for some parameters on a sample of rows; the others keep their values.
+
+    A candidate is a row alpha (names,) of the scalar parameters `names` that are drawn.
+    """
+
+    def __init__(self, objective: Objective, theta: Array, missing: tuple[str, ...], columns: Mapping[str, Array]) -> None:
+        self.objective, self.graph, self.missing, self.columns = objective, objective.graph, missing, columns
+        self.start = theta.copy()
+        self.rows = min(map(len, columns.values()), default=0)
+        layout = objective.layout
+        self.linear = self._linear()
+        self.names = tuple(n for n in missing if n not in self.linear and layout.width_of[n] is None)
+        for name in missing:
+            if name not in self.linear and name not in self.names:
+                self.start[layout.slices[name]] = 0.0  # a vector in X @ B
+        self.index = [layout.slices[n].start for n in self.names]
+        self.lower, self.upper = objective.lower[self.index], objective.upper[self.index]
+        self.fixed: Values = {n: v for n, v in layout.values(self.start).items() if n not in self.names}
+        self.places = {n: n for n in layout.names}
+
+    def _linear(self) -> tuple[str, ...]:
+        return ()
+
+    @property
+    def possible(self) -> bool:
+        """Whether candidates can be computed all at once."""
+        graph = self.graph
+        stacks = [n for n in graph.reachable([self.output]) if graph.nodes[n][0] == "stack"]
+        return self.rows > 0 and not graph.depends(stacks, self.names)
+
+    @property
+    def output(self) -> int:
+        raise NotImplementedError
+
+    @property
+    def now(self) -> Array:
+        """The start that was given, as a candidate."""
+        return self.start[self.index]
+
+    @cached_property
+    def weight(self) -> Array | None:
+        """Of each row, (rows,)."""
+        if self.objective.weight is None:
+            return None
+        value = Evaluator(self.graph, [self.objective.weight], tuple(self.columns), {})(np.empty(0), self.columns)[0]
+        return np.broadcast_to(value, (self.rows,))
+
+    def values(self, alpha: Array) -> Values:
+        """What an evaluator takes: the candidates' parameters as (S, 1), the others as they are."""
+        return {**self.fixed, **{n: alpha[:, i : i + 1] for i, n in enumerate(self.names)}}
+
+    def inside(self, alpha: Array) -> Array:
+        return np.clip(alpha, self.lower, self.upper)
+
+    def reduced(self, loss: float) -> float:
+        """A sum over the sample as the reduced objective says it."""
+        total = self.rows if self.weight is None else float(self.weight.sum())
+        if self.objective.reduce == "sum":
+            return loss
+        return math.sqrt(2 * loss / total) if self.objective.reduce == "rmse" else loss / total
+
+    def same(self, one: float, other: float) -> bool:
+        return abs(one - other) <= SAME * abs(other)
+
+    # drawing -----------------------------------------------------------------------------------------------
+    def candidates(self, rng: np.random.Generator, count: int) -> Array:
+        """The best of each of `count` groups of candidates, (count, names)."""
+        if not self.names:
+            return np.empty((1, 0))
+        known = {n: float(v) for n, v in self.fixed.items() if n not in self.linear and np.ndim(v) == 0}
+        magnitudes = Magnitudes(self.graph, self.output, self.names, known, self.columns)
+        drawn = max(DRAWN_PERIODIC if magnitudes.periodic else DRAWN, 8 * count)
+        every = slice(None) if self.rows <= FEW or magnitudes.periodic else slice(None, None, self.rows // FEW)
+        alpha = self._bounded(magnitudes.draw(drawn, rng), rng)
+        losses = self.screen(alpha, every)
+        for _ in range(GENERATIONS if len(self.names) > 1 else 0):
+            bred = self._bred(alpha, losses, drawn // 4, rng)
+            alpha = np.vstack([alpha, bred])
+            losses = np.concatenate([losses, self.screen(bred, every)])
+        groups = np.array_split(rng.permutation(len(alpha)), count)
+        best = [group[np.argmin(losses[group])] for group in groups]
+        return alpha[[i for i in best if math.isfinite(losses[i])]]
+
+    def _bred(self, alpha: Array, losses: Array, count: int, rng: np.random.Generator) -> Array:
+        """Each parameter of one of the best or of any other candidate, moved a little."""
+        best = np.argsort(losses, kind="stable")[: max(8, count // 8)]
+        parents, others = alpha[rng.choice(best, count)], alpha[rng.integers(0, len(alpha), count)]
+        mates = alpha[rng.choice(best, count)]
+        kind = rng.random(parents.shape)
+        children = np.where(kind < 0.6, parents, np.where(kind < 0.8, mates, others))
+        return self.inside(children * (1.0 + 0.05 * rng.normal(size=children.shape)))
+
+    def _bounded(self, alpha: Array, rng: np.random.Generator) -> Array:
+        """Candidates within the bounds: turned at one, drawn between two."""
+        low, high = self.lower, self.upper
+        alpha = np.where(alpha < low, 2 * low - alpha, alpha)
+        alpha = np.where(alpha > high, 2 * high - alpha, alpha)
+        both = np.isfinite(low) & np.isfinite(high)
+        between = np.where(both, low, 0.0) + np.where(both, high - low, 0.0) * rng.random(alpha.shape)
+        return np.where((alpha < low) | (alpha > high), between, alpha)
+
+    def screen(self, alpha: Array, rows: slice) -> Array:
+        """The loss of each candidate on some rows, (S,); inf where it is not finite."""
+        columns = {n: c[rows] for n, c in self.columns.items()}
+        size = max(1, WORK // max(1, len(next(iter(columns.values()))) * self.width))
+        parts = [self.losses(alpha[i : i + size], columns, rows) for i in range(0, len(alpha), size)]
+        losses = np.concatenate(parts)
+        return np.where(np.isfinite(losses), losses, math.inf)
+
+    @property
+    def width(self) -> int:
+        return 1
+
+    def losses(self, alpha: Array, columns: Mapping[str, Array], rows: slice) -> Array:
+        raise NotImplementedError
+
+    def descend(self, alpha: Array) -> tuple[Array, Array]:
+        raise NotImplementedError
+
+    def theta(self, alpha: Array) -> Array:
+        """All parameters at a candidate."""
+        theta = self.start.copy()
+        theta[self.index] = alpha
+        return theta
+
+
+class Plain(Search):
+    """Any loss: candidates are compared by it as they are."""
+
+    @property
+    def output(self) -> int:
+        return self.objective.loss
+
+    def losses(self, alpha: Array, columns: Mapping[str, Array], rows: slice) -> Array:
+        value = self._evaluator(self.values(alpha), columns)[0]
+        value = np.broadcast_to(value, (len(alpha), len(next(iter(columns.values())))))
+        return np.asarray((value if self.weight is None else value * self.weight[rows]).sum(axis=1))
+
+    @cached_property
+    def _evaluator(self) -> Evaluator:
+        return Evaluator(self.graph, [self.objective.loss], tuple(self.columns), self.places)
+
+    def descend(self, alpha: Array) -> tuple[Array, Array]:
+        alpha = np.vstack([alpha, self.inside(np.ones_like(alpha[:1])), self.inside(np.zeros_like(alpha[:1]))])
+        losses = self.screen(alpha, slice(None))
+        best = np.argsort(losses, kind="stable")[:1]
+        return alpha[best], losses[best]
+
+
+@dataclass
+class _Point:
+    """Candidates with their linear parameters solved: loss (S,), Q of the linear columns (S, n, q), residual (S, n)."""
+
+    loss: Array
+    basis: Array
+    residual: Array
+    coefficients: Array  # (S, q)
+
+
+class Projected(Search):
+    """Squares of residuals: what is linear in them is solved."""
+
+    @property
+    def output(self) -> int:
+        assert self.objective.prediction is not None
+        return self.objective.prediction
+
+    def _linear(self) -> tuple[str, ...]:
+        objective = self.objective
+        slices = objective.layout.slices
+        free = np.isinf(objective.lower) & np.isinf(objective.upper)
+        return tuple(n for n in objective.structure.linear if n in self.missing and free[slices[n]].all())
+
+    @property
+    def width(self) -> int:
+        return 2 + sum(self.objective.layout.width_of[n] or 1 for n in self.linear)
+
+    @cached_property
+    def _target(self) -> Array:
+        assert self.objective.left is not None
+        left = Evaluator(self.graph, [self.objective.left], tuple(self.columns), {})(np.empty(0), self.columns)[0]
+        return np.broadcast_to(np.asarray(left, dtype=float), (self.rows,))
+
+    @cached_property
+    def _signal(self) -> float:
+        return float((self._target**2 if self.weight is None else self.weight * self._target**2).sum())
+
+    def same(self, one: float, other: float) -> bool:
+        return super().same(one, other) or abs(one - other) <= EXACT * self._signal
+
+    @cached_property
+    def _terms(self) -> list[tuple[int, int | None]]:
+        """(row scalar, matrix) of the derivative by each linear parameter."""
+        with self.graph.growing:
+            partials = self.objective.model_partials
+        return [partials[n].terms[0] for n in self.linear]
+
+    @cached_property
+    def _evaluator(self) -> Evaluator:
+        """The prediction without its linear part, and its linear columns."""
+        nodes = [n for term in self._terms for n in term if n is not None]
+        return Evaluator(self.graph, [self.output, *nodes], tuple(self.columns), self.places)
+
+    @cached_property
+    def _slopes(self) -> Evaluator:
+        nodes = [self.objective.model_partials[n].node for n in self.names]
+        zero = self.graph.number(0)
+        return Evaluator(
+            self.graph, [zero if n is None else n for n in nodes], tuple(self.columns), self.places
+        )
+
+    def _columns_at(self, alpha: Array, columns: Mapping[str, Array], rows: slice) -> tuple[Array, Array]:
+        """The linear columns (S, n, q), and what they are to explain (S, n), both times the root of the weight."""
+        zero = {n: np.zeros_like(self.fixed[n]) if np.ndim(self.fixed[n]) else 0.0 for n in self.linear}
+        rest, *values = self._evaluator({**self.values(alpha), **zero}, columns)
+        target = self._target[rows]
+        shape = (len(alpha), len(target))
+        residual = np.array(np.broadcast_to(target - rest, shape))
+        parts, place = [], 0
+        for _, matrix in self._terms:
+            scalar = np.broadcast_to(values[place], shape)
+            parts.append(scalar[..., None] if matrix is None else scalar[..., None] * values[place + 1])
+            place += 1 + (matrix is not None)
+        basis = np.concatenate(parts, axis=2) if parts else np.zeros((*shape, 0))
+        if self.weight is not None:
+            root = np.sqrt(self.weight[rows])
+            residual, basis = residual * root, basis * root[:, None]
+        return basis, residual
+
+    def losses(self, alpha: Array, columns: Mapping[str, Array], rows: slice) -> Array:
+        basis, residual = self._columns_at(alpha, columns, rows)
+        if basis.shape[2]:
+            size = np.sqrt(np.einsum("snq,snq->sq", basis, basis))
+            good = np.isfinite(size).all(axis=1) & np.isfinite(residual).all(axis=1)
+            basis = np.where(good[:, None, None], basis / np.where(size > 0, size, 1.0)[:, None, :], 0.0)
+            gram = basis.transpose(0, 2, 1) @ basis
+            values, vectors = np.linalg.eigh(gram)
+            right = np.einsum("snq,sn->sq", basis, np.where(good[:, None], residual, 0.0))
+            turned = np.einsum("sqk,sq->sk", vectors, right)
+            turned = np.where(values > 1e-11 * values[:, -1:], turned / np.where(values > 0, values, 1.0), 0.0)
+            residual = residual - np.einsum("snq,sqk,sk->sn", basis, vectors, turned, optimize=True)
+        return np.asarray(0.5 * np.einsum("sn,sn->s", residual, residual))
+
+    # downhill ----------------------------------------------------------------------------------------------
+    def _at(self, alpha: Array) -> _Point:
+        basis, residual = self._columns_at(alpha, self.columns, slice(None))
+        size = np.sqrt(np.einsum("snq,snq->sq", basis, basis))
+        good = np.isfinite(size).all(axis=1) & np.isfinite(residual).all(axis=1)
+        size = np.where((size > 0) & np.isfinite(size), size, 1.0)
+        basis = np.where(good[:, None, None], basis / size[:, None, :], 0.0)
+        residual = np.where(good[:, None], residual, 0.0)
+        q, r = np.linalg.qr(basis)
+        k = r.shape[1]
+        diagonal = np.abs(np.einsum("sii->si", r[:, :, :k]))
+        dead = diagonal < 1e-13
+        q = np.where(dead[:, None, :], 0.0, q)
+        inner = np.einsum("snq,sn->sq", q, residual)
+        square = r[:, :, :k] + dead[:, :, None] * np.eye(k)
+        solved = np.linalg.solve(square, inner[..., None])[..., 0] if k else inner
+        residual = residual - np.einsum("snq,sq->sn", q, inner)
+        residual -= np.einsum("snq,sq->sn", q, np.einsum("snq,sn->sq", q, residual))
+        loss = np.where(good, 0.5 * np.einsum("sn,sn->s", residual, residual), math.inf)
+        coefficients = np.zeros(size.shape)
+        coefficients[:, :k] = solved
+        return _Point(loss, q, residual, coefficients / size)
+
+    def _jacobian(self, alpha: Array, point: _Point) -> Array:
+        """Kaufman's: the slopes (S, n, m) by the drawn parameters, without what the linear columns can explain."""
+        solved, at = self._solved(point.coefficients), (len(alpha), self.rows)
+        if any(np.ndim(v) > 1 and v.shape[-1] != 1 for v in solved.values()):  # a vector: one candidate at a time
+            rows = [
+                self._slopes({**self.values(alpha[i : i + 1]), **{n: v[i] for n, v in solved.items()}}, self.columns)
+                for i in range(len(alpha))
+            ]
+            slopes = np.stack([np.stack([np.broadcast_to(c, (1, self.rows))[0] for c in row], -1) for row in rows])
+        else:
+            parts = self._slopes({**self.values(alpha), **solved}, self.columns)
+            slopes = np.stack([np.broadcast_to(part, at) for part in parts], axis=2)
+        if self.weight is not None:
+            slopes = slopes * np.sqrt(self.weight)[:, None]
+        slopes = np.where(np.isfinite(slopes), slopes, 0.0)
+        q = point.basis
+        return np.asarray(slopes - q @ (q.transpose(0, 2, 1) @ slopes))
+
+    def _solved(self, coefficients: Array) -> Values:
+        """The linear parameters by name: (S, 1) for a scalar, (S, q) for a vector."""
+        values, place = {}, 0
+        for name in self.linear:
+            width = self.objective.layout.width_of[name] or 1
+            values[name] = coefficients[:, place : place + width]
+            place += width
+        return values
+
+    def descend(self, alpha: Array) -> tuple[Array, Array]:
+        """The candidates after Levenberg and Marquardt's steps, and their losses."""
+        alpha = self.inside(alpha)
+        point = self._at(alpha)
+        losses = point.loss.copy()
+        if not self.names:
+            return alpha, losses
+        active = np.flatnonzero(np.isfinite(losses))
+        damping, idle = np.full(len(alpha), 1e-2), np.zeros(len(alpha), dtype=int)
+        here = _taken(point, active)
+        slopes = self._jacobian(alpha[active], here)
+        for _ in range(STEPS):
+            if not len(active):
+                break
+            gram = slopes.transpose(0, 2, 1) @ slopes
+            right = np.einsum("snm,sn->sm", slopes, here.residual)
+            size = np.sqrt(np.einsum("smm->sm", gram))
+            size = np.where(size > 0, size, 1.0)
+            scaled = gram / size[:, :, None] / size[:, None, :]
+            scaled = scaled + (damping[active, None, None] + 1e-14) * np.eye(len(self.names))
+            move = np.linalg.solve(scaled, (right / size)[..., None])[..., 0] / size
+            trial = self.inside(alpha[active] + np.where(np.isfinite(move), move, 0.0))
+            there = self._at(trial)
+            better = there.loss < here.loss
+            gain = (here.loss - np.where(better, there.loss, here.loss)) / np.maximum(here.loss, EXACT * self._signal)
+            alpha[active[better]], losses[active[better]] = trial[better], there.loss[better]
+            damping[active] = np.where(better, np.maximum(damping[active] / 8, 1e-12), damping[active] * 6)
+            idle[active] = np.where(better & (gain < 1e-9), idle[active] + 1, np.where(better, 0, idle[active]))
+            going = (idle[active] < 2) & (damping[active] < 1e8) & (losses[active] > EXACT * self._signal)
+            for name in ("loss", "basis", "residual", "coefficients"):
+                old, new = getattr(here, name), getattr(there, name)
+                mixed = np.where(better.reshape(-1, *(1,) * (old.ndim - 1)), new, old)
+                setattr(here, name, mixed[going])
+            slopes, better = slopes[going], better[going]
+            active = active[going]
+            if better.any():
+                slopes[better] = self._jacobian(alpha[active[better]], _taken(here, better))
+        return alpha, losses
+
+    def theta(self, alpha: Array) -> Array:
+        theta = super().theta(alpha)
+        if self.linear:
+            point = self._at(alpha[None])
+            for name, value in self._solved(point.coefficients).items():
+                theta[self.objective.layout.slices[name]] = value[0]
+        return theta
+
+
+def _taken(point: _Point, chosen: Any) -> _Point:
+    return _Point(point.loss[chosen], point.basis[chosen], point.residual[chosen], point.coefficients[chosen])
