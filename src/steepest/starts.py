@@ -23,11 +23,11 @@ from .formula.objective import Objective
 from .kernels.surface import Surface
 from .types import Array, Need
 
-ROWS = 1_024  # of the sample, on which starts go downhill
+ROWS = 512  # of the sample, on which starts go downhill
 FEW = 256  # rows on which candidates are compared
-DRAWN, DRAWN_PERIODIC = 1_024, 4_096
-GENERATIONS = 2  # of candidates that are put together from the best ones
-STARTS = 24  # candidates that go downhill
+DRAWN, DRAWN_PERIODIC = 256, 1_024  # candidates for each parameter, up to six
+GENERATIONS, GENERATIONS_PERIODIC = 2, 4  # of candidates that are put together from the best ones
+STARTS = 8  # candidates for each parameter that go downhill, up to three
 STEPS = 60  # of each
 WORK = 1 << 22  # numbers that are looked at at once
 SAME = 1e-4  # relative to the loss: two starts have ended in the same minimum
@@ -83,7 +83,7 @@ def find(
         search = kind(objective, theta, tuple(missing), columns)
         if not search.possible:
             return None
-        return _found(search, surface, rng, restarts or STARTS, given)
+        return _found(search, surface, rng, restarts or STARTS * min(max(len(search.names), 1), 3), given)
 
 
 def _found(search: Search, surface: Surface, rng: np.random.Generator, starts: int, given: bool) -> Found | None:
@@ -184,26 +184,30 @@ class Search:
             return np.empty((1, 0))
         known = {n: float(v) for n, v in self.fixed.items() if n not in self.linear and np.ndim(v) == 0}
         magnitudes = Magnitudes(self.graph, self.output, self.names, known, self.columns)
-        drawn = max(DRAWN_PERIODIC if magnitudes.periodic else DRAWN, 8 * count)
+        each, generations = (DRAWN_PERIODIC, GENERATIONS_PERIODIC) if magnitudes.periodic else (DRAWN, GENERATIONS)
+        drawn = max(each * min(len(self.names), 6), 8 * count)
         every = slice(None) if self.rows <= FEW or magnitudes.periodic else slice(None, None, self.rows // FEW)
         alpha = self._bounded(magnitudes.draw(drawn, rng), rng)
         losses = self.screen(alpha, every)
-        for _ in range(GENERATIONS if len(self.names) > 1 else 0):
-            bred = self._bred(alpha, losses, drawn // 4, rng)
+        for _ in range(generations if len(self.names) > 1 else 0):
+            bred = self._bred(alpha, losses, magnitudes.together, drawn // 4, rng)
             alpha = np.vstack([alpha, bred])
             losses = np.concatenate([losses, self.screen(bred, every)])
         groups = np.array_split(rng.permutation(len(alpha)), count)
         best = [group[np.argmin(losses[group])] for group in groups]
         return alpha[[i for i in best if math.isfinite(losses[i])]]
 
-    def _bred(self, alpha: Array, losses: Array, count: int, rng: np.random.Generator) -> Array:
-        """Each parameter of one of the best or of any other candidate, moved a little."""
-        best = np.argsort(losses, kind="stable")[: max(8, count // 8)]
-        parents, others = alpha[rng.choice(best, count)], alpha[rng.integers(0, len(alpha), count)]
-        mates = alpha[rng.choice(best, count)]
-        kind = rng.random(parents.shape)
-        children = np.where(kind < 0.6, parents, np.where(kind < 0.8, mates, others))
-        return self.inside(children * (1.0 + 0.05 * rng.normal(size=children.shape)))
+    def _bred(self, alpha: Array, losses: Array, together: Array, count: int, rng: np.random.Generator) -> Array:
+        """Some of the best, with what stands in one argument from any other, or moved a little.
+
+        `together` (blocks, names): which parameters stand in one argument.
+        """
+        best = np.argsort(losses, kind="stable")[: max(8, count // 16)]
+        parents = alpha[rng.choice(best, count)]
+        mates = alpha[np.where(rng.random(count) < 0.5, rng.choice(best, count), rng.integers(0, len(alpha), count))]
+        moved = parents * (1.0 + 0.05 * rng.normal(size=parents.shape))
+        block = together[rng.integers(0, len(together), count)]
+        return self.inside(np.where(block, mates, np.where(rng.random((count, 1)) < 0.5, moved, parents)))
 
     def _bounded(self, alpha: Array, rng: np.random.Generator) -> Array:
         """Candidates within the bounds: turned at one, drawn between two."""
@@ -353,7 +357,7 @@ class Projected(Search):
             right = np.einsum("snq,sn->sq", basis, np.where(good[:, None], residual, 0.0))
             turned = np.einsum("sqk,sq->sk", vectors, right)
             turned = np.where(values > 1e-11 * values[:, -1:], turned / np.where(values > 0, values, 1.0), 0.0)
-            residual = residual - np.einsum("snq,sqk,sk->sn", basis, vectors, turned, optimize=True)
+            residual = residual - (basis @ (vectors @ turned[..., None]))[..., 0]
         return np.asarray(0.5 * np.einsum("sn,sn->s", residual, residual))
 
     # downhill ----------------------------------------------------------------------------------------------
@@ -433,7 +437,7 @@ class Projected(Search):
             gain = (here.loss - np.where(better, there.loss, here.loss)) / np.maximum(here.loss, EXACT * self._signal)
             alpha[active[better]], losses[active[better]] = trial[better], there.loss[better]
             damping[active] = np.where(better, np.maximum(damping[active] / 8, 1e-12), damping[active] * 6)
-            idle[active] = np.where(better & (gain < 1e-9), idle[active] + 1, np.where(better, 0, idle[active]))
+            idle[active] = np.where(better & (gain < 1e-7), idle[active] + 1, idle[active])
             going = (idle[active] < 2) & (damping[active] < 1e8) & (losses[active] > EXACT * self._signal)
             for name in ("loss", "basis", "residual", "coefficients"):
                 old, new = getattr(here, name), getattr(there, name)

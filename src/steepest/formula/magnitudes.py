@@ -64,6 +64,7 @@ class Magnitudes:
         self._sizes = self._column_sizes()
         self.equations: list[_Equation] = []
         self.locations: list[_Location] = []
+        self._arguments: set[frozenset[str]] = set()
         with graph.growing:
             self._read(output)
 
@@ -156,6 +157,7 @@ class Magnitudes:
     def _argument(self, node: int, kind: str) -> None:
         """Each term of an argument is of order 1 over the rows."""
         terms = self._terms(node)
+        self._arguments.add(frozenset(self._holds[node]))
         for term, _ in terms:
             self._add(self._magnitudes(term), kind if self._of_rows(term) or kind == "exponent" else "argument")
         self._locate(terms)
@@ -198,8 +200,19 @@ class Magnitudes:
     # drawing -----------------------------------------------------------------------------------------------
     @cached_property
     def periods(self) -> float:
-        """How many periods the rows can tell at most."""
-        return max((len(np.unique(c)) for c in self.columns.values()), default=2) / 2
+        """How many periods the rows can tell at most: one for two rows; where they lie unevenly, more."""
+        most = 1.0
+        for column in self.columns.values():
+            steps = np.diff(np.unique(column))
+            even = len(steps) > 0 and np.ptp(steps) < 1e-6 * steps.max()
+            most = max(most, (len(steps) + 1) / (2 if even else 1))
+        return most
+
+    @cached_property
+    def together(self) -> Array:
+        """(blocks, names): each parameter alone, and those that stand in one argument."""
+        blocks = {frozenset((name,)) for name in self.names} | {b & set(self.names) for b in self._arguments}
+        return np.array(sorted([n in block for n in self.names] for block in blocks if block))
 
     @property
     def periodic(self) -> bool:
