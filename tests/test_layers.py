@@ -33,6 +33,7 @@ BESIDE = {
     "scaling": {"spectrum"},
     "datasets": {"errors"},
     "descent": {"strategy", "verdict", "uncertainty"},
+    "starts": {"descent", "strategy"},
     "api": {"result", "explanation", "comparison", "run"},
     "comparison": {"result", "run"},
     "run": {"result"},

@@ -19,7 +19,7 @@ from .formula.objective import numbers
 from .formula.printing import to_latex
 from .kernels.surface import Surface
 from .kernels.values import RowValues
-from .report.text import fit_text
+from .report.text import fit_text, starts_text
 from .strategy import Guarantee
 from .types import Array, Need, Status
 from .uncertainty import quantile
@@ -66,7 +66,9 @@ class Fit:
     null, by column in `dropped_by_column`. passes: readings of all rows; steps: accepted updates; seconds: wall clock.
     status: converged, stopped, diverged, unidentifiable or interrupted, with the sentence `message`; default_limit:
     stopped by no limit of the user's. certificate: the numbers behind the status. method, batch, rate: what ran, and
-    `why`; guarantee: what is proved of a quadratic. missing_start: parameters that began at 1; notes: warnings;
+    `why`; guarantee: what is proved of a quadratic. missing_start: parameters that began at 1; starts: how a start was
+    found: `names` of its parameters, starts `tried`, how many ended in the `same` minimum, `next_loss` of the lowest of
+    the others, `sample_rows` (None: all rows), or None where none was sought. notes: warnings;
     degrees: of Student's t for intervals, None for the normal distribution; source: fingerprint of the file.
     """
 
@@ -93,6 +95,7 @@ class Fit:
     seed: int
     columns: tuple[str, ...] = ()
     missing_start: tuple[str, ...] = ()
+    starts: dict[str, Any] | None = None
     dropped_by_column: dict[str, int] = field(default_factory=dict)
     reason: str = ""
     degrees: int | None = None
@@ -235,6 +238,8 @@ class Fit:
         if self.missing_start:
             began = "began at 1" + ", or at the bound next to it" * self.bounded
             facts.append(f"no start was given for {', '.join(self.missing_start)}: {began}")
+        if self.starts is not None:
+            facts.append(starts_text(self.starts))
         if self.reason and self.values:
             facts.append(f"no errors: {self.reason}")
         if self.trace is not None and self.trace.thinned:
@@ -255,6 +260,7 @@ class Fit:
             },
             "status": str(self.status),
             "certificate": {k: _plain(v) for k, v in self.certificate.items()},
+            "starts": self.starts,
         }
 
     def save(self, path: str | os.PathLike[str]) -> str:

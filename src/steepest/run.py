@@ -103,6 +103,8 @@ class Run:
             raise FitError(f"seed is {how.seed!r}; give a whole number that is not negative")
         if not isinstance(how.callbacks, Sequence) or not all(map(callable, how.callbacks)):
             raise FitError("callbacks is a list of functions of a Step")
+        if how.restarts is not None and not (is_whole(how.restarts) and how.restarts >= 1):
+            raise FitError(f"restarts is {how.restarts!r}; give a whole number of starts, 1 or more")
         theta, missing = objective.start(how.start)
         made = plan(objective, how.method, how.batch, how.rate, how.scale)
         if made.batch is not None and source is None:
@@ -138,6 +140,9 @@ class Run:
         missing = self.missing or self.objective.layout.names
         with one_thread(self.objective.layout.size):
             self.found = find(self.surface, descent.start, missing, descent.seed, self.restarts, not self.missing)
+        if self.found is None and self.restarts:
+            one = "the loss is a quadratic" if self.objective.quadratic else "none can be drawn for this formula"
+            self.notes.append(f"no other start was tried: {one}")
         if self.found is not None:
             self.missing = ()
             descent.start = descent.theta = self.found.theta
@@ -187,6 +192,7 @@ class Run:
             rows=surface.rows, dropped=reader.dropped, passes=reader.passes, steps=descent.number, seconds=seconds,
             status=descent.status, message=descent.message, certificate=certificate, formula=formula.text,
             loss_name=self.loss_name, method=descent.plan.method.name, why=descent.plan.why, seed=descent.seed,
+            starts=None if self.found is None else self.found.as_dict(),
             columns=objective.columns, missing_start=self.missing, dropped_by_column=dict(reader.dropped_by_column),
             reason=doubt.reason,
             degrees=doubt.degrees, notes=tuple(self.notes), reduce=objective.reduce,

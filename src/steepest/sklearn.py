@@ -101,8 +101,6 @@ class FormulaRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         if auto:
             options["stop"] = Stop(steps=STEPS)
         self.fit_ = fit(equation, columns, **options)
-        if auto and self.fit_.status in (Status.STOPPED, Status.DIVERGED):
-            self.fit_ = _from_the_other_side(self.fit_, equation, columns, options)
         self.values_ = self.fit_.values
         if self.fit_.status is Status.INTERRUPTED:  # a search over many fits ends as a whole
             raise KeyboardInterrupt
@@ -144,25 +142,6 @@ class FormulaRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         if "fit_" in state:
             state["fit_"] = replace(state["fit_"], data=None)
         return state
-
-
-def _from_the_other_side(found: Fit, equation: str, columns: Mapping[str, Array], options: dict[str, Any]) -> Fit:
-    """A run that found no minimum begins once more where no start was given, at -1 and by the exact Hessian.
-
-    In `a*exp(-b*x0) + c`, say, a valley leads from b = 1 to b -> 0 and a -> inf, and the minimum lies at b < 0.
-    """
-    unbounded = [name for name in found.missing_start if name not in (options["bounds"] or ())]
-    ones = {name: -np.ones_like(found.values[name]) for name in unbounded}
-    if not ones:
-        return found
-    try:
-        other = fit(equation, columns, **{**options, "method": "newton", "start": {**(options["start"] or {}), **ones}})
-    except FitError:  # outside the domain, say
-        return found
-    if not other.ok or other.loss > found.loss:
-        return found
-    note = f"no minimum was found from 1: {', '.join(ones)} began at -1"
-    return replace(other, notes=(*other.notes, note))
 
 
 def _right_hand_side(formula: object) -> Formula:

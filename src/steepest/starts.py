@@ -17,17 +17,23 @@ from typing import Any
 import numpy as np
 
 from .data.sample import sample
+from .data.table import Table
+from .descent import Descent
+from .errors import FitError
 from .formula.evaluate import Evaluator
 from .formula.magnitudes import Magnitudes
 from .formula.objective import Objective
+from .kernels.rows import surface_over
 from .kernels.surface import Surface
-from .types import Array, Need
+from .strategy import plan
+from .types import Array, Need, Status, Stop
 
 ROWS = 512  # of the sample, on which starts go downhill
 FEW = 256  # rows on which candidates are compared
 DRAWN, DRAWN_PERIODIC = 256, 1_024  # candidates for each parameter, up to six
 GENERATIONS, GENERATIONS_PERIODIC = 2, 4  # of candidates that are put together from the best ones
 STARTS = 8  # candidates for each parameter that go downhill, up to three
+FEW_STARTS = 6  # that go downhill one by one
 STEPS = 60  # of each
 WORK = 1 << 22  # numbers that are looked at at once
 SAME = 1e-4  # relative to the loss: two starts have ended in the same minimum
@@ -52,17 +58,10 @@ class Found:
     following: float | None
     rows: int | None
 
-    @property
-    def sentence(self) -> str:
-        """For people."""
-        names = ", ".join(self.names)
-        on = "" if self.rows is None else f" on a sample of {self.rows:,} rows"
-        text = f"start found for {names}{on}"
-        if self.tried > 1:
-            text += f": {self.same} of {self.tried} starts end in this minimum"
-            if self.following is not None:
-                text += f"; the next best has loss {self.following:.6g}"
-        return text
+    def as_dict(self) -> dict[str, Any]:
+        """The fields that an answer keeps."""
+        return {"names": list(self.names), "tried": self.tried, "same": self.same, "next_loss": self.following,
+                "sample_rows": self.rows}  # fmt: skip
 
 
 def find(
@@ -70,35 +69,36 @@ def find(
 ) -> Found | None:
     """A start for the parameters `missing`, the others as in theta; None where nothing is to be found.
 
-    `given`: theta is a start of the user's, beside which `restarts` others are tried.
+    `given`: theta is a start of the user's, beside which `restarts` others are tried. Without data starts are drawn
+    only where `restarts` asks for them.
     """
     objective = surface.objective
-    if not missing or objective.quadratic or objective.large:
+    if not missing or objective.quadratic or objective.large or not (objective.columns or restarts):
         return None
     with np.errstate(all="ignore"):
-        rows = max(ROWS, 4 * objective.layout.size)
-        columns = sample(surface.reader, rows, seed)
         rng = np.random.default_rng(seed)
-        kind = Projected if objective.squares else Plain
-        search = kind(objective, theta, tuple(missing), columns)
+        search: Search
+        if objective.columns:
+            columns, whole = sample(surface.reader, max(ROWS, 4 * objective.layout.size), seed)
+            search = (Projected if objective.squares else Plain)(objective, theta, tuple(missing), columns)
+        else:
+            search, whole = Scattered(surface, theta, tuple(missing)), True
         if not search.possible:
             return None
-        return _found(search, surface, rng, restarts or STARTS * min(max(len(search.names), 1), 3), given)
+        drawn = search.candidates(rng, restarts or search.usual)
+        return _best(search, surface, np.vstack([search.now, drawn]) if given else drawn, whole)
 
 
-def _found(search: Search, surface: Surface, rng: np.random.Generator, starts: int, given: bool) -> Found | None:
-    drawn = search.candidates(rng, starts)
-    if given:
-        drawn = np.vstack([search.now, drawn])
+def _best(search: Search, surface: Surface, drawn: Array, whole: bool) -> Found | None:
+    """The start from which the lowest minimum is reached."""
     alpha, losses = search.descend(drawn)
-    order = np.argsort(losses, kind="stable")
-    if not len(order) or not math.isfinite(losses[order[0]]):
+    order = [int(i) for i in np.argsort(losses, kind="stable") if math.isfinite(losses[i])]
+    if not order:
         return None
-    distinct = [order[0]]
+    distinct = order[:1]
     for i in order[1:]:
-        if math.isfinite(losses[i]) and not search.same(losses[i], losses[distinct[-1]]):
+        if not search.same(losses[i], losses[distinct[-1]]):
             distinct.append(i)
-    whole = search.rows >= surface.reader.rows - surface.reader.dropped
     best = distinct[0]
     if not whole:
         spread = 1.0 + 6.0 / math.sqrt(search.rows)
@@ -106,10 +106,10 @@ def _found(search: Search, surface: Surface, rng: np.random.Generator, starts: i
         if len(close) > 1:
             totals = [surface.at(search.theta(alpha[i]), Need.VALUE).total for i in close]
             best = close[int(np.argmin([t if math.isfinite(t) else math.inf for t in totals]))]
-    others = [i for i in distinct if i != best]
-    same = int(sum(search.same(loss, losses[best]) for loss in losses if math.isfinite(loss)))
-    following = search.reduced(losses[others[0]]) if others else None
-    return Found(search.theta(alpha[best]), search.missing, len(losses), same, following, None if whole else search.rows)
+    same = sum(search.same(losses[i], losses[best]) for i in order)
+    following = next((search.reduced(losses[i]) for i in distinct if i != best), None)
+    rows = None if whole else search.rows
+    return Found(search.theta(alpha[best]), search.missing, len(losses), same, following, rows)
 
 
 class Search:
@@ -118,7 +118,9 @@ class Search:
     A candidate is a row alpha (names,) of the scalar parameters `names` that are drawn.
     """
 
-    def __init__(self, objective: Objective, theta: Array, missing: tuple[str, ...], columns: Mapping[str, Array]) -> None:
+    def __init__(
+        self, objective: Objective, theta: Array, missing: tuple[str, ...], columns: Mapping[str, Array]
+    ) -> None:
         self.objective, self.graph, self.missing, self.columns = objective, objective.graph, missing, columns
         self.start = theta.copy()
         self.rows = min(map(len, columns.values()), default=0)
@@ -135,6 +137,11 @@ class Search:
 
     def _linear(self) -> tuple[str, ...]:
         return ()
+
+    @property
+    def usual(self) -> int:
+        """How many starts go downhill where nobody says."""
+        return STARTS * min(max(len(self.names), 1), 3)
 
     @property
     def possible(self) -> bool:
@@ -169,6 +176,7 @@ class Search:
 
     def reduced(self, loss: float) -> float:
         """A sum over the sample as the reduced objective says it."""
+        loss *= self.objective.sign
         total = self.rows if self.weight is None else float(self.weight.sum())
         if self.objective.reduce == "sum":
             return loss
@@ -244,11 +252,19 @@ class Search:
 
 
 class Plain(Search):
-    """Any loss: candidates are compared by it as they are."""
+    """Any loss: candidates are compared by it as they are, and go downhill one by one."""
+
+    @property
+    def usual(self) -> int:
+        return FEW_STARTS
 
     @property
     def output(self) -> int:
         return self.objective.loss
+
+    def candidates(self, rng: np.random.Generator, count: int) -> Array:
+        ones = self.inside(np.ones((1, len(self.names))))  # as good a start as any for what is convex
+        return np.vstack([ones, super().candidates(rng, count - 1)]) if count > 1 else ones
 
     def losses(self, alpha: Array, columns: Mapping[str, Array], rows: slice) -> Array:
         value = self._evaluator(self.values(alpha), columns)[0]
@@ -259,11 +275,51 @@ class Plain(Search):
     def _evaluator(self) -> Evaluator:
         return Evaluator(self.graph, [self.objective.loss], tuple(self.columns), self.places)
 
+    @property
+    def surface(self) -> Surface:
+        """What the starts go down on."""
+        return surface_over(self.objective, Table(self.columns, self.rows))
+
     def descend(self, alpha: Array) -> tuple[Array, Array]:
-        alpha = np.vstack([alpha, self.inside(np.ones_like(alpha[:1])), self.inside(np.zeros_like(alpha[:1]))])
-        losses = self.screen(alpha, slice(None))
-        best = np.argsort(losses, kind="stable")[:1]
-        return alpha[best], losses[best]
+        ends, losses = alpha.copy(), np.full(len(alpha), math.inf)
+        surface = self.surface
+        for i, start in enumerate(alpha):
+            run = Descent(surface, plan(self.objective, "auto", None, None), self.theta(start), Stop(steps=STEPS))
+            run.watched = False
+            try:
+                for _ in run.steps():
+                    pass
+            except FitError:  # not finite there
+                continue
+            if run.evaluation is not None and run.evaluation.finite and run.status is not Status.DIVERGED:
+                ends[i], losses[i] = run.theta[self.index], run.evaluation.total
+        return ends, losses
+
+
+class Scattered(Plain):
+    """A function of its variables alone: starts within the bounds, else at many scales around 1."""
+
+    def __init__(self, surface: Surface, theta: Array, missing: tuple[str, ...]) -> None:
+        super().__init__(surface.objective, theta, missing, {})
+        self._surface = surface
+
+    @property
+    def possible(self) -> bool:
+        return True
+
+    @property
+    def surface(self) -> Surface:
+        return self._surface
+
+    def candidates(self, rng: np.random.Generator, count: int) -> Array:
+        shape = (count, len(self.names))
+        alpha = np.where(rng.random(shape) < 0.5, 1.0, -1.0) * 10.0 ** rng.uniform(-1.5, 1.5, shape)
+        both = np.isfinite(self.lower) & np.isfinite(self.upper)
+        width = np.where(both, self.upper - self.lower, 0.0)
+        return self._bounded(np.where(both, self.lower + width * rng.random(shape), alpha), rng)
+
+    def descend(self, alpha: Array) -> tuple[Array, Array]:
+        return alpha, super().descend(alpha)[1]  # the path of the best is walked again, to be seen
 
 
 @dataclass
@@ -324,9 +380,7 @@ class Projected(Search):
     def _slopes(self) -> Evaluator:
         nodes = [self.objective.model_partials[n].node for n in self.names]
         zero = self.graph.number(0)
-        return Evaluator(
-            self.graph, [zero if n is None else n for n in nodes], tuple(self.columns), self.places
-        )
+        return Evaluator(self.graph, [zero if n is None else n for n in nodes], tuple(self.columns), self.places)
 
     def _columns_at(self, alpha: Array, columns: Mapping[str, Array], rows: slice) -> tuple[Array, Array]:
         """The linear columns (S, n, q), and what they are to explain (S, n), both times the root of the weight."""

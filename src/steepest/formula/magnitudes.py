@@ -1,7 +1,7 @@
 """Values that parameters may have, by dimensional analysis of the formula: where a search for a start begins.
 
-Every node has a magnitude, a sum of the logarithms of its parameters' magnitudes. The argument of exp, sin, tanh, ... is
-of order 1 over the rows, an exponent is a small number, and the terms of a sum are alike: equations that are linear in
+The logarithm of a node's magnitude is a sum of those of its parameters. The argument of exp, sin, tanh, ... is of
+order 1 over the rows, an exponent is a small number, and the terms of a sum are alike: equations that are linear in
 these logarithms. A candidate is their solution for right-hand sides that are drawn. A parameter that is added to an
 expression of columns, as m in (x - m)/s, may also be where that expression is at some row.
 """
@@ -48,7 +48,7 @@ class _Location:
 class Magnitudes:
     """The draws of the scalar parameters `names` of a node; `known` are those whose values are given.
 
-    `columns` (n,) or (n, q) are a sample of the rows. Other names (parameters in which the node is linear) are left out.
+    `columns` (n,) or (n, q) are a sample of the rows. Other names, in which the node is linear, are left out.
     """
 
     def __init__(
@@ -159,8 +159,10 @@ class Magnitudes:
         terms = self._terms(node)
         self._arguments.add(frozenset(self._holds[node]))
         for term, _ in terms:
-            self._add(self._magnitudes(term), kind if self._of_rows(term) or kind == "exponent" else "argument")
-        self._locate(terms)
+            rowless = "phase" if kind == "periodic" else kind if kind == "exponent" else "argument"
+            self._add(self._magnitudes(term), kind if self._of_rows(term) else rowless)
+        if kind != "periodic":
+            self._locate(terms)
 
     def _sum(self, node: int, kind: str) -> None:
         """The terms of a sum are alike."""
@@ -245,6 +247,8 @@ class Magnitudes:
             return np.asarray(np.log10(2 * np.pi * np.where(rng.random(count) < 0.7, even, logs)))
         if kind == "argument":  # mostly moderate; a sharp peak or a steep law far out
             return np.asarray(np.where(rng.random(count) < 0.7, rng.uniform(-1, 1.5, count), rng.uniform(1, 4, count)))
+        if kind == "phase":
+            return np.asarray(np.log10(np.pi * rng.random(count)))
         if kind == "exponent":
             return np.asarray(rng.uniform(-1.0, 0.8, count))
         if kind == "base":

@@ -65,6 +65,18 @@ def summary(fit: Mapping[str, Any]) -> str:
     return ", ".join(parts)
 
 
+def starts_text(starts: Mapping[str, Any]) -> str:
+    """How a start was found, and how many starts ended where it leads."""
+    text = f"start found for {', '.join(starts['names'])}"
+    if starts["sample_rows"] is not None:
+        text += f" on a sample of {starts['sample_rows']:,} rows"
+    if starts["tried"] > 1:
+        text += f": {starts['same']} of {starts['tried']} starts end in this minimum"
+        if starts["next_loss"] is not None:
+            text += f"; the next best has loss {starts['next_loss']:.6g}"
+    return text
+
+
 def explanation_text(
     formula: str,
     roles: Mapping[str, str],
