@@ -239,7 +239,7 @@ class Fit:
             began = "began at 1" + ", or at the bound next to it" * self.bounded
             facts.append(f"no start was given for {', '.join(self.missing_start)}: {began}")
         if self.starts is not None:
-            facts.append(starts_text(self.starts))
+            facts.append(starts_text(self.starts, self.ok))
         if self.reason and self.values:
             facts.append(f"no errors: {self.reason}")
         if self.trace is not None and self.trace.thinned:

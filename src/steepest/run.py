@@ -190,7 +190,7 @@ class Run:
             loss=evaluation.loss, total=evaluation.total * objective.sign, rss=rss,
             rms=None if rss is None or not surface.rows else float(np.sqrt(rss / surface.rows)),
             rows=surface.rows, dropped=reader.dropped, passes=reader.passes, steps=descent.number, seconds=seconds,
-            status=descent.status, message=descent.message, certificate=certificate, formula=formula.text,
+            status=descent.status, message=self._message(), certificate=certificate, formula=formula.text,
             loss_name=self.loss_name, method=descent.plan.method.name, why=descent.plan.why, seed=descent.seed,
             starts=None if self.found is None else self.found.as_dict(),
             columns=objective.columns, missing_start=self.missing, dropped_by_column=dict(reader.dropped_by_column),
@@ -200,6 +200,15 @@ class Run:
             bounded=objective.bounded, guarantee=descent.guarantee, trace=kept, source=dict(reader.source.fingerprint),
             versions={"steepest": __version__, "numpy": np.__version__}, data=self.data,
         )  # fmt: skip
+
+    def _message(self) -> str:
+        """How the run ended; at a minimum also how many starts end in it."""
+        found, message = self.found, self.descent.message
+        if found is None or found.tried < 2 or self.descent.status is not Status.CONVERGED:
+            return message
+        if self.descent.evaluation is None or not found.reached(self.descent.evaluation.loss):
+            return message
+        return f"{message}; {found.same} of {found.tried} starts end in it"
 
     def _rss(self, evaluation: Evaluation) -> float | None:
         """Σ w·r², for a formula with `=`."""

@@ -24,10 +24,9 @@ except ImportError as error:
     ) from error
 
 from .api import fit
-from .errors import DataError, FitError, FormulaError
+from .errors import DataError, FormulaError
 from .formula.grammar import Formula, parse
 from .formula.printing import quote
-from .result import Fit
 from .types import Array, Status, Stop
 
 __all__ = ["FormulaRegressor"]
@@ -43,8 +42,7 @@ class FormulaRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     formula: the right-hand side alone, as text: `"a*exp(-b*x0) + c"`. Columns are called `x0, x1, ...` by their place,
     or by the names of the frame where the formula uses one of them; columns that it does not name are left alone, every
     other name is a parameter. None: linear with an intercept, for any number of columns (`X @ B + c`).
-    The other arguments are those of `steepest.fit`. A parameter without a start begins at 1; where method="auto" finds
-    no minimum from there, it begins once more at -1. stop=None: 500 steps of auto, else the limits of `steepest.fit`.
+    The other arguments are those of `steepest.fit`. stop=None: 500 steps of auto, else the limits of `steepest.fit`.
 
     After `fit`: `fit_` (the `steepest.Fit`, with errors, covariance, certificate), `values_` (parameters by name),
     `n_features_in_`, and `feature_names_in_` for a frame. A run that diverged, ran into a default limit or cannot tell
@@ -68,6 +66,7 @@ class FormulaRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         scale: str | None = None,
         reduce: str = "mean",
         stop: Stop | None = None,
+        restarts: int | None = None,
         seed: int = 0,
     ) -> None:
         self.formula = formula
@@ -83,6 +82,7 @@ class FormulaRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self.scale = scale
         self.reduce = reduce
         self.stop = stop
+        self.restarts = restarts
         self.seed = seed
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> FormulaRegressor:

@@ -48,7 +48,7 @@ class Found:
 
     `tried` starts went downhill, `same` of them ended in the best minimum, and the lowest of the others has the reduced
     loss `following` (None: there was no other). `rows` is the size of the sample, None where it was the whole table;
-    `names` are the parameters that were sought.
+    `names` are the parameters that were sought; `losses`: from where to where the reduced loss is that of the best.
     """
 
     theta: Array
@@ -57,6 +57,11 @@ class Found:
     same: int
     following: float | None
     rows: int | None
+    losses: tuple[float, float]
+
+    def reached(self, loss: float) -> bool:
+        """Whether the reduced loss of a descent on all rows is that of the best minimum; of a sample nobody can say."""
+        return self.rows is not None or self.losses[0] <= loss <= self.losses[1]
 
     def as_dict(self) -> dict[str, Any]:
         """The fields that an answer keeps."""
@@ -109,7 +114,9 @@ def _best(search: Search, surface: Surface, drawn: Array, whole: bool) -> Found 
     same = sum(search.same(losses[i], losses[best]) for i in order)
     following = next((search.reduced(losses[i]) for i in distinct if i != best), None)
     rows = None if whole else search.rows
-    return Found(search.theta(alpha[best]), search.missing, len(losses), same, following, rows)
+    low, high = sorted((search.reduced(losses[best] - search.margin(losses[best])),
+                        search.reduced(losses[best] + search.margin(losses[best]))))  # fmt: skip
+    return Found(search.theta(alpha[best]), search.missing, len(losses), same, following, rows, (low, high))
 
 
 class Search:
@@ -180,10 +187,15 @@ class Search:
         total = self.rows if self.weight is None else float(self.weight.sum())
         if self.objective.reduce == "sum":
             return loss
-        return math.sqrt(2 * loss / total) if self.objective.reduce == "rmse" else loss / total
+        return math.sqrt(max(2 * loss / total, 0.0)) if self.objective.reduce == "rmse" else loss / total
+
+    def margin(self, loss: float) -> float:
+        """How far apart the losses of one minimum may be."""
+        return SAME * abs(loss)
 
     def same(self, one: float, other: float) -> bool:
-        return abs(one - other) <= SAME * abs(other)
+        """Whether two losses are those of one minimum."""
+        return abs(one - other) <= self.margin(other)
 
     # drawing -----------------------------------------------------------------------------------------------
     def candidates(self, rng: np.random.Generator, count: int) -> Array:
@@ -360,8 +372,8 @@ class Projected(Search):
     def _signal(self) -> float:
         return float((self._target**2 if self.weight is None else self.weight * self._target**2).sum())
 
-    def same(self, one: float, other: float) -> bool:
-        return super().same(one, other) or abs(one - other) <= EXACT * self._signal
+    def margin(self, loss: float) -> float:
+        return super().margin(loss) + EXACT * self._signal
 
     @cached_property
     def _terms(self) -> list[tuple[int, int | None]]:
