@@ -209,7 +209,6 @@ def test_a_start_outside_its_bounds_begins_at_the_bound():
         {"checkpoint": "f"},
         {"counts": "x"},
         {"prior": {"a": (0, 1)}},
-        {"restarts": 3},
         {"method": "lbfgs"},
         {"errors": "sandwich"},
         {"loss": "huber"},

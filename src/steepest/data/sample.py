@@ -11,6 +11,7 @@ from .reader import Reader
 from .table import Table
 
 SPARE = 8  # times as many rows are looked at as are taken: where few count, enough are left
+LEAST = 256  # rows of a piece that are looked at, where so many count
 READ = 8  # units of a file that are read for a sample: the first, the last, and some between
 Columns = dict[str, NDArray[np.float64]]
 
@@ -29,7 +30,7 @@ def sample(reader: Reader, most: int, seed: int) -> tuple[Columns, bool]:
     parts = []
     for piece in reader.some(chosen):
         rows = min(map(len, piece.values()), default=0)
-        taken = _spread(rows, math.ceil(share * rows), rng)
+        taken = _spread(rows, max(math.ceil(share * rows), min(rows, LEAST)), rng)
         parts.append({name: np.asarray(column[taken], dtype=np.float64) for name, column in piece.items()})
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]} if parts else {}
     rows = min(map(len, columns.values()), default=0)
