@@ -111,7 +111,7 @@ def _best(search: Search, surface: Surface, drawn: Array, whole: bool) -> Found 
         if len(close) > 1:
             totals = [surface.at(search.theta(alpha[i]), Need.VALUE).total for i in close]
             best = close[int(np.argmin([t if math.isfinite(t) else math.inf for t in totals]))]
-    same = sum(search.same(losses[i], losses[best]) for i in order)
+    same = sum(bool(search.same(losses[i], losses[best])) for i in order)
     following = next((search.reduced(losses[i]) for i in distinct if i != best), None)
     rows = None if whole else search.rows
     low, high = sorted((search.reduced(losses[best] - search.margin(losses[best])),
@@ -186,8 +186,8 @@ class Search:
         loss *= self.objective.sign
         total = self.rows if self.weight is None else float(self.weight.sum())
         if self.objective.reduce == "sum":
-            return loss
-        return math.sqrt(max(2 * loss / total, 0.0)) if self.objective.reduce == "rmse" else loss / total
+            return float(loss)
+        return math.sqrt(max(2 * loss / total, 0.0)) if self.objective.reduce == "rmse" else float(loss / total)
 
     def margin(self, loss: float) -> float:
         """How far apart the losses of one minimum may be."""
