@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .data.sample import sample
 from .data.table import Table
@@ -38,8 +39,12 @@ STEPS = 60  # of each
 WORK = 1 << 22  # numbers that are looked at at once
 SAME = 1e-4  # relative to the loss: two starts have ended in the same minimum
 EXACT = 1e-20  # of Σ w·y²: residuals that are rounding
+SETTLED = 0.03  # of a parameter, or of its usual size: a longer Gauss-Newton step at the end is a run away
+FELT = 1e-7  # the part of a slope that the linear parameters cannot make good
+FEW_ROWS = 10  # what running away may gain, as if by fitting so many rows exactly, is no reason to run
 CHECKED = 3  # distinct minima of the sample that are looked at on all rows
 Values = dict[str, Any]
+Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -96,7 +101,7 @@ def find(
 
 def _best(search: Search, surface: Surface, drawn: Array, whole: bool) -> Found | None:
     """The start from which the lowest minimum is reached."""
-    alpha, losses = search.descend(drawn)
+    alpha, losses, settled = search.descend(drawn)
     order = [int(i) for i in np.argsort(losses, kind="stable") if math.isfinite(losses[i])]
     if not order:
         return None
@@ -104,15 +109,21 @@ def _best(search: Search, surface: Surface, drawn: Array, whole: bool) -> Found 
     for i in order[1:]:
         if not search.same(losses[i], losses[distinct[-1]]):
             distinct.append(i)
-    best = distinct[0]
-    if not whole:
+    near = losses[order[0]] + FEW_ROWS / max(search.rows, 1) * abs(losses[order[0]])
+    best = next((i for i in order if settled[i] and losses[i] <= near), order[0])
+    if not whole and settled[best]:
         spread = 1.0 + 6.0 / math.sqrt(search.rows)
-        close = [i for i in distinct[:CHECKED] if losses[i] <= losses[best] * spread]
+        close = [
+            i
+            for i in [best, *(i for i in distinct if i != best and settled[i])][:CHECKED]
+            if losses[i] <= losses[best] * spread
+        ]
         if len(close) > 1:
             totals = [surface.at(search.theta(alpha[i]), Need.VALUE).total for i in close]
             best = close[int(np.argmin([t if math.isfinite(t) else math.inf for t in totals]))]
     same = sum(bool(search.same(losses[i], losses[best])) for i in order)
-    following = next((search.reduced(losses[i]) for i in distinct if i != best), None)
+    others = (losses[i] for i in order if settled[i] and not search.same(losses[i], losses[best]))
+    following = next((search.reduced(loss) for loss in others), None)
     rows = None if whole else search.rows
     low, high = sorted((search.reduced(losses[best] - search.margin(losses[best])),
                         search.reduced(losses[best] + search.margin(losses[best]))))  # fmt: skip
@@ -141,6 +152,7 @@ class Search:
         self.lower, self.upper = objective.lower[self.index], objective.upper[self.index]
         self.fixed: Values = {n: v for n, v in layout.values(self.start).items() if n not in self.names}
         self.places = {n: n for n in layout.names}
+        self.typical = np.zeros(len(self.names))  # size of each parameter, as it is drawn
 
     def _linear(self) -> tuple[str, ...]:
         return ()
@@ -208,6 +220,7 @@ class Search:
         drawn = max(each * min(len(self.names), 6), 8 * count)
         every = slice(None) if self.rows <= FEW or magnitudes.periodic else slice(None, None, self.rows // FEW)
         alpha = self._bounded(magnitudes.draw(drawn, rng), rng)
+        self.typical = np.median(np.abs(alpha), axis=0)
         losses = self.screen(alpha, every)
         for _ in range(generations if len(self.names) > 1 else 0):
             bred = self._bred(alpha, losses, magnitudes.together, drawn // 4, rng)
@@ -253,7 +266,8 @@ class Search:
     def losses(self, alpha: Array, columns: Mapping[str, Array], rows: slice) -> Array:
         raise NotImplementedError
 
-    def descend(self, alpha: Array) -> tuple[Array, Array]:
+    def descend(self, alpha: Array) -> tuple[Array, Array, Flags]:
+        """Where candidates end, the losses there, and which have settled: the others run away in some parameter."""
         raise NotImplementedError
 
     def theta(self, alpha: Array) -> Array:
@@ -292,8 +306,9 @@ class Plain(Search):
         """What the starts go down on."""
         return surface_over(self.objective, Table(self.columns, self.rows))
 
-    def descend(self, alpha: Array) -> tuple[Array, Array]:
+    def descend(self, alpha: Array) -> tuple[Array, Array, Flags]:
         ends, losses = alpha.copy(), np.full(len(alpha), math.inf)
+        settled = np.zeros(len(alpha), dtype=bool)
         surface = self.surface
         for i, start in enumerate(alpha):
             run = Descent(surface, plan(self.objective, "auto", None, None), self.theta(start), Stop(steps=STEPS))
@@ -305,7 +320,8 @@ class Plain(Search):
                 continue
             if run.evaluation is not None and run.evaluation.finite and run.status is not Status.DIVERGED:
                 ends[i], losses[i] = run.theta[self.index], run.evaluation.total
-        return ends, losses
+                settled[i] = run.status is Status.CONVERGED
+        return ends, losses, settled
 
 
 class Scattered(Plain):
@@ -330,8 +346,8 @@ class Scattered(Plain):
         width = np.where(both, self.upper - self.lower, 0.0)
         return self._bounded(np.where(both, self.lower + width * rng.random(shape), alpha), rng)
 
-    def descend(self, alpha: Array) -> tuple[Array, Array]:
-        return alpha, super().descend(alpha)[1]  # the path of the best is walked again, to be seen
+    def descend(self, alpha: Array) -> tuple[Array, Array, Flags]:
+        return alpha, *super().descend(alpha)[1:]  # the path of the best is walked again, to be seen
 
 
 @dataclass
@@ -451,6 +467,11 @@ class Projected(Search):
 
     def _jacobian(self, alpha: Array, point: _Point) -> Array:
         """Kaufman's: the slopes (S, n, m) by the drawn parameters, without what the linear columns can explain."""
+        slopes, q = self._slopes_at(alpha, point), point.basis
+        return np.asarray(slopes - q @ (q.transpose(0, 2, 1) @ slopes))
+
+    def _slopes_at(self, alpha: Array, point: _Point) -> Array:
+        """The slopes of the prediction (S, n, m) by the drawn parameters."""
         solved, at = self._solved(point.coefficients), (len(alpha), self.rows)
         if any(np.ndim(v) > 1 and v.shape[-1] != 1 for v in solved.values()):  # a vector: one candidate at a time
             rows = [
@@ -463,9 +484,7 @@ class Projected(Search):
             slopes = np.stack([np.broadcast_to(part, at) for part in parts], axis=2)
         if self.weight is not None:
             slopes = slopes * np.sqrt(self.weight)[:, None]
-        slopes = np.where(np.isfinite(slopes), slopes, 0.0)
-        q = point.basis
-        return np.asarray(slopes - q @ (q.transpose(0, 2, 1) @ slopes))
+        return np.where(np.isfinite(slopes), slopes, 0.0)
 
     def _solved(self, coefficients: Array) -> Values:
         """The linear parameters by name: (S, 1) for a scalar, (S, q) for a vector."""
@@ -476,13 +495,28 @@ class Projected(Search):
             place += width
         return values
 
-    def descend(self, alpha: Array) -> tuple[Array, Array]:
-        """The candidates after Levenberg and Marquardt's steps, and their losses."""
+    def _settled(self, alpha: Array) -> Flags:
+        """Whether the residuals feel every parameter and the next Gauss-Newton step would be a small one."""
+        point = self._at(alpha)
+        whole, slopes = self._slopes_at(alpha, point), self._jacobian(alpha, point)
+        size = np.sqrt(np.einsum("snm,snm->sm", slopes, slopes))
+        felt = size > FELT * np.sqrt(np.einsum("snm,snm->sm", whole, whole))
+        size = np.where(size > 0, size, 1.0)
+        scaled = slopes / size[:, None, :]
+        right = np.einsum("snm,sn->sm", scaled, point.residual)
+        gram = scaled.transpose(0, 2, 1) @ scaled + 1e-14 * np.eye(len(self.names))
+        step = np.linalg.solve(gram, right[..., None])[..., 0] / size
+        inside = self.inside(alpha + step) - alpha
+        small = np.abs(inside) <= SETTLED * np.maximum(np.abs(alpha), self.typical)
+        return np.asarray((felt & small).all(axis=1))
+
+    def descend(self, alpha: Array) -> tuple[Array, Array, Flags]:
+        """By Levenberg and Marquardt's steps."""
         alpha = self.inside(alpha)
         point = self._at(alpha)
         losses = point.loss.copy()
         if not self.names:
-            return alpha, losses
+            return alpha, losses, np.ones(len(alpha), dtype=bool)
         active = np.flatnonzero(np.isfinite(losses))
         damping, idle = np.full(len(alpha), 1e-2), np.zeros(len(alpha), dtype=int)
         here = _taken(point, active)
@@ -513,7 +547,10 @@ class Projected(Search):
             active = active[going]
             if better.any():
                 slopes[better] = self._jacobian(alpha[active[better]], _taken(here, better))
-        return alpha, losses
+        finite, settled = np.isfinite(losses), np.zeros(len(alpha), dtype=bool)
+        if finite.any():
+            settled[finite] = self._settled(alpha[finite])
+        return alpha, losses, settled
 
     def theta(self, alpha: Array) -> Array:
         theta = super().theta(alpha)
