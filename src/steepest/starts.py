@@ -42,9 +42,11 @@ EXACT = 1e-20  # of Σ w·y²: residuals that are rounding
 SETTLED = 0.03  # of a parameter, or of its usual size: a longer Gauss-Newton step at the end is a run away
 FELT = 1e-7  # the part of a slope that the linear parameters cannot make good
 FEW_ROWS = 10  # what running away may gain, as if by fitting so many rows exactly, is no reason to run
+LONGEST = 10.0  # step, in sizes of the parameter
+RUNS_AWAY, MOVES, SETTLES = 0, 1, 2  # where a start ends: where nothing is felt any more, on its way, at a minimum
 CHECKED = 3  # distinct minima of the sample that are looked at on all rows
 Values = dict[str, Any]
-Flags = NDArray[np.bool_]
+Grades = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ def find(
 
 def _best(search: Search, surface: Surface, drawn: Array, whole: bool) -> Found | None:
     """The start from which the lowest minimum is reached."""
-    alpha, losses, settled = search.descend(drawn)
+    alpha, losses, grades = search.descend(drawn)
     order = [int(i) for i in np.argsort(losses, kind="stable") if math.isfinite(losses[i])]
     if not order:
         return None
@@ -110,19 +112,23 @@ def _best(search: Search, surface: Surface, drawn: Array, whole: bool) -> Found 
         if not search.same(losses[i], losses[distinct[-1]]):
             distinct.append(i)
     near = losses[order[0]] + FEW_ROWS / max(search.rows, 1) * abs(losses[order[0]])
-    best = next((i for i in order if settled[i] and losses[i] <= near), order[0])
-    if not whole and settled[best]:
+    best = next((i for i in order if grades[i] == SETTLES and losses[i] <= near), None)
+    if best is None:
+        best = next((i for i in order if grades[i] == MOVES), None)
+    if best is None:  # all of them run away: there is no minimum to begin near
+        return None
+    if not whole and grades[best] == SETTLES:
         spread = 1.0 + 6.0 / math.sqrt(search.rows)
         close = [
             i
-            for i in [best, *(i for i in distinct if i != best and settled[i])][:CHECKED]
+            for i in [best, *(i for i in distinct if i != best and grades[i] == SETTLES)][:CHECKED]
             if losses[i] <= losses[best] * spread
         ]
         if len(close) > 1:
             totals = [surface.at(search.theta(alpha[i]), Need.VALUE).total for i in close]
             best = close[int(np.argmin([t if math.isfinite(t) else math.inf for t in totals]))]
     same = sum(bool(search.same(losses[i], losses[best])) for i in order)
-    others = (losses[i] for i in order if settled[i] and not search.same(losses[i], losses[best]))
+    others = (losses[i] for i in order if grades[i] == SETTLES and not search.same(losses[i], losses[best]))
     following = next((search.reduced(loss) for loss in others), None)
     rows = None if whole else search.rows
     low, high = sorted((search.reduced(losses[best] - search.margin(losses[best])),
@@ -152,7 +158,7 @@ class Search:
         self.lower, self.upper = objective.lower[self.index], objective.upper[self.index]
         self.fixed: Values = {n: v for n, v in layout.values(self.start).items() if n not in self.names}
         self.places = {n: n for n in layout.names}
-        self.typical = np.zeros(len(self.names))  # size of each parameter, as it is drawn
+        self.typical = np.ones(len(self.names))  # size of each parameter, as it is drawn
 
     def _linear(self) -> tuple[str, ...]:
         return ()
@@ -266,8 +272,8 @@ class Search:
     def losses(self, alpha: Array, columns: Mapping[str, Array], rows: slice) -> Array:
         raise NotImplementedError
 
-    def descend(self, alpha: Array) -> tuple[Array, Array, Flags]:
-        """Where candidates end, the losses there, and which have settled: the others run away in some parameter."""
+    def descend(self, alpha: Array) -> tuple[Array, Array, Grades]:
+        """Where candidates end, the losses there, and how they end: RUNS_AWAY, MOVES or SETTLES."""
         raise NotImplementedError
 
     def theta(self, alpha: Array) -> Array:
@@ -306,9 +312,9 @@ class Plain(Search):
         """What the starts go down on."""
         return surface_over(self.objective, Table(self.columns, self.rows))
 
-    def descend(self, alpha: Array) -> tuple[Array, Array, Flags]:
+    def descend(self, alpha: Array) -> tuple[Array, Array, Grades]:
         ends, losses = alpha.copy(), np.full(len(alpha), math.inf)
-        settled = np.zeros(len(alpha), dtype=bool)
+        grades = np.full(len(alpha), MOVES)
         surface = self.surface
         for i, start in enumerate(alpha):
             run = Descent(surface, plan(self.objective, "auto", None, None), self.theta(start), Stop(steps=STEPS))
@@ -320,8 +326,8 @@ class Plain(Search):
                 continue
             if run.evaluation is not None and run.evaluation.finite and run.status is not Status.DIVERGED:
                 ends[i], losses[i] = run.theta[self.index], run.evaluation.total
-                settled[i] = run.status is Status.CONVERGED
-        return ends, losses, settled
+                grades[i] = SETTLES if run.status is Status.CONVERGED else MOVES
+        return ends, losses, grades
 
 
 class Scattered(Plain):
@@ -346,7 +352,7 @@ class Scattered(Plain):
         width = np.where(both, self.upper - self.lower, 0.0)
         return self._bounded(np.where(both, self.lower + width * rng.random(shape), alpha), rng)
 
-    def descend(self, alpha: Array) -> tuple[Array, Array, Flags]:
+    def descend(self, alpha: Array) -> tuple[Array, Array, Grades]:
         return alpha, *super().descend(alpha)[1:]  # the path of the best is walked again, to be seen
 
 
@@ -495,8 +501,8 @@ class Projected(Search):
             place += width
         return values
 
-    def _settled(self, alpha: Array) -> Flags:
-        """Whether the residuals feel every parameter and the next Gauss-Newton step would be a small one."""
+    def _grades(self, alpha: Array) -> Grades:
+        """SETTLES where the residuals feel every parameter and the next Gauss-Newton step is a small one."""
         point = self._at(alpha)
         whole, slopes = self._slopes_at(alpha, point), self._jacobian(alpha, point)
         size = np.sqrt(np.einsum("snm,snm->sm", slopes, slopes))
@@ -508,15 +514,15 @@ class Projected(Search):
         step = np.linalg.solve(gram, right[..., None])[..., 0] / size
         inside = self.inside(alpha + step) - alpha
         small = np.abs(inside) <= SETTLED * np.maximum(np.abs(alpha), self.typical)
-        return np.asarray((felt & small).all(axis=1))
+        return np.where(~felt.all(axis=1), RUNS_AWAY, np.where(small.all(axis=1), SETTLES, MOVES))
 
-    def descend(self, alpha: Array) -> tuple[Array, Array, Flags]:
+    def descend(self, alpha: Array) -> tuple[Array, Array, Grades]:
         """By Levenberg and Marquardt's steps."""
         alpha = self.inside(alpha)
         point = self._at(alpha)
         losses = point.loss.copy()
         if not self.names:
-            return alpha, losses, np.ones(len(alpha), dtype=bool)
+            return alpha, losses, np.full(len(alpha), SETTLES)
         active = np.flatnonzero(np.isfinite(losses))
         damping, idle = np.full(len(alpha), 1e-2), np.zeros(len(alpha), dtype=int)
         here = _taken(point, active)
@@ -531,7 +537,8 @@ class Projected(Search):
             scaled = gram / size[:, :, None] / size[:, None, :]
             scaled = scaled + (damping[active, None, None] + 1e-14) * np.eye(len(self.names))
             move = np.linalg.solve(scaled, (right / size)[..., None])[..., 0] / size
-            trial = self.inside(alpha[active] + np.where(np.isfinite(move), move, 0.0))
+            most = LONGEST * np.maximum(np.abs(alpha[active]), self.typical)
+            trial = self.inside(alpha[active] + np.clip(np.where(np.isfinite(move), move, 0.0), -most, most))
             there = self._at(trial)
             better = there.loss < here.loss
             gain = (here.loss - np.where(better, there.loss, here.loss)) / np.maximum(here.loss, EXACT * self._signal)
@@ -547,10 +554,10 @@ class Projected(Search):
             active = active[going]
             if better.any():
                 slopes[better] = self._jacobian(alpha[active[better]], _taken(here, better))
-        finite, settled = np.isfinite(losses), np.zeros(len(alpha), dtype=bool)
+        finite, grades = np.isfinite(losses), np.full(len(alpha), RUNS_AWAY)
         if finite.any():
-            settled[finite] = self._settled(alpha[finite])
-        return alpha, losses, settled
+            grades[finite] = self._grades(alpha[finite])
+        return alpha, losses, grades
 
     def theta(self, alpha: Array) -> Array:
         theta = super().theta(alpha)
