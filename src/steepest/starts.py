@@ -33,6 +33,7 @@ ROWS = 512  # of the sample, on which starts go downhill
 FEW = 256  # rows on which candidates are compared
 DRAWN, DRAWN_PERIODIC = 256, 1_024  # candidates for each parameter, up to six
 GENERATIONS, GENERATIONS_PERIODIC = 2, 4  # of candidates that are put together from the best ones
+FEW_EACH = 6  # candidates of a small group
 STARTS = 8  # candidates for each parameter that go downhill, up to three
 FEW_STARTS = 6  # that go downhill one by one
 STEPS = 60  # of each
@@ -55,7 +56,8 @@ class Found:
 
     `tried` starts went downhill, `same` of them ended in the best minimum, and the lowest of the others has the reduced
     loss `following` (None: there was no other). `rows` is the size of the sample, None where it was the whole table;
-    `names` are the parameters that were sought; `losses`: from where to where the reduced loss is that of the best.
+    `names` are the parameters that were sought; `losses`: from where to where the reduced loss is that of the best;
+    `beyond`: a lower loss, which only running away in some parameter gives.
     """
 
     theta: Array
@@ -65,6 +67,7 @@ class Found:
     following: float | None
     rows: int | None
     losses: tuple[float, float]
+    beyond: float | None = None
 
     def reached(self, loss: float) -> bool:
         """Whether the reduced loss of a descent on all rows is that of the best minimum; of a sample nobody can say."""
@@ -73,7 +76,7 @@ class Found:
     def as_dict(self) -> dict[str, Any]:
         """The fields that an answer keeps."""
         return {"names": list(self.names), "tried": self.tried, "same": self.same, "next_loss": self.following,
-                "sample_rows": self.rows}  # fmt: skip
+                "sample_rows": self.rows, "beyond": self.beyond}  # fmt: skip
 
 
 def find(
@@ -133,7 +136,9 @@ def _best(search: Search, surface: Surface, drawn: Array, whole: bool) -> Found 
     rows = None if whole else search.rows
     low, high = sorted((search.reduced(losses[best] - search.margin(losses[best])),
                         search.reduced(losses[best] + search.margin(losses[best]))))  # fmt: skip
-    return Found(search.theta(alpha[best]), search.missing, len(losses), same, following, rows, (low, high))
+    away = losses[order[0]] if grades[order[0]] != SETTLES and grades[best] == SETTLES else losses[best]
+    beyond = None if search.same(away, losses[best]) else search.reduced(away)
+    return Found(search.theta(alpha[best]), search.missing, len(losses), same, following, rows, (low, high), beyond)
 
 
 class Search:
@@ -217,7 +222,10 @@ class Search:
 
     # drawing -----------------------------------------------------------------------------------------------
     def candidates(self, rng: np.random.Generator, count: int) -> Array:
-        """The best of each of `count` groups of candidates, (count, names)."""
+        """The best of each of `count` groups of candidates, (count, names).
+
+        Half of the groups are large and half are small: the lowest candidate need not lead to the lowest minimum.
+        """
         if not self.names:
             return np.empty((1, 0))
         known = {n: float(v) for n, v in self.fixed.items() if n not in self.linear and np.ndim(v) == 0}
@@ -232,9 +240,10 @@ class Search:
             bred = self._bred(alpha, losses, magnitudes.together, drawn // 4, rng)
             alpha = np.vstack([alpha, bred])
             losses = np.concatenate([losses, self.screen(bred, every)])
-        groups = np.array_split(rng.permutation(len(alpha)), count)
-        best = [group[np.argmin(losses[group])] for group in groups]
-        return alpha[[i for i in best if math.isfinite(losses[i])]]
+        order = rng.permutation(np.flatnonzero(np.isfinite(losses)))
+        large = np.array_split(order, count - count // 2)
+        small = [rng.choice(order, FEW_EACH) for _ in range(count // 2) if len(order)]
+        return alpha[[group[np.argmin(losses[group])] for group in (*large, *small) if len(group)]]
 
     def _bred(self, alpha: Array, losses: Array, together: Array, count: int, rng: np.random.Generator) -> Array:
         """Some of the best, with what stands in one argument from any other, or moved a little.

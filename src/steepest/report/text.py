@@ -74,6 +74,8 @@ def starts_text(starts: Mapping[str, Any], counted: bool) -> str:
         text += f": the best end of {starts['same']} of {starts['tried']} starts"
     if starts["next_loss"] is not None:
         text += f"; the next best of {starts['tried']} starts has loss {starts['next_loss']:.6g}"
+    if starts["beyond"] is not None:
+        text += f"; lower, {starts['beyond']:.6g}, only where a parameter runs away"
     return text
 
 
