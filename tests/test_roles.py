@@ -207,7 +207,6 @@ def test_a_start_outside_its_bounds_begins_at_the_bound():
         {"memory": "2GB"},
         {"engine": "ray"},
         {"checkpoint": "f"},
-        {"restarts": 3},
         {"method": "lbfgs"},
     ],
 )

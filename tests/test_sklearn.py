@@ -73,7 +73,7 @@ def test_columns_go_by_the_names_of_the_frame_where_the_formula_uses_them() -> N
 
 
 def test_a_parameter_may_have_the_name_of_a_place() -> None:
-    model = FormulaRegressor("a*(x1 - x0)", start={"x0": 0.5}).fit(X, Y)
+    model = FormulaRegressor("a*(x1 - x0)", start={"a": -1.0, "x0": 0.5}).fit(X, Y)
     assert set(model.values_) == {"a", "x0"}
 
 

@@ -81,15 +81,17 @@ def fit(
     reduce: "mean" or "sum" of the row losses: what the rate multiplies. stop: `Stop(...)`.
     errors: "auto", or "hessian": by the exact Hessian, whatever the loss. seed, shuffle: the order of mini-batches.
     trace=True keeps the path.
+    restarts: how many starts go downhill on a sample of the rows (seeded) for what has no start; beside a start that
+    is wholly given, how many others. The lowest minimum wins.
     progress: True for a line on stderr, or a function of `Progress`, at most ten times a second.
     callbacks: functions of each `Step`; one that returns True ends the run.
 
     Raises FormulaError, DataError or FitError for input that cannot be used. A run that does not converge is a Fit with
     another status. Ctrl-C keeps the best point: the status is then "interrupted".
     """
-    refuse(memory=memory, engine=engine, checkpoint=checkpoint, restarts=restarts)
+    refuse(memory=memory, engine=engine, checkpoint=checkpoint)
     check_errors(errors)
-    how = How(start, method, rate, stop, seed, callbacks, batch, shuffle, scale)
+    how = How(start, method, rate, stop, seed, callbacks, batch, shuffle, scale, restarts)
     run = Run.of(
         formula, data, how, loss, reduce, bounds=bounds, fixed=fixed, parameters=parameters, weights=weights,
         sigma=sigma, counts=counts, prior=prior, penalty=penalty, where=where,
@@ -134,10 +136,10 @@ def descend(
     Yields the start as Step 0, then Step k after k updates; the last one carries the final status and message. Without
     data the formula is a function to minimise. The input is checked at the call, before the first step is asked for.
     """
-    refuse(memory=memory, engine=engine, checkpoint=checkpoint, restarts=restarts)
+    refuse(memory=memory, engine=engine, checkpoint=checkpoint)
     if trace or errors != "auto":
         raise FitError("descend hands out the steps themselves: leave trace and errors out, or use fit")
-    how = How(start, method, rate, stop, seed, callbacks, batch, shuffle, scale)
+    how = How(start, method, rate, stop, seed, callbacks, batch, shuffle, scale, restarts)
     if data is None:
         need_data(loss=loss != "squares", reduce=reduce != "mean", parameters=parameters, weights=weights, sigma=sigma,
                    counts=counts, prior=prior, penalty=penalty, where=where)  # fmt: skip
@@ -167,12 +169,15 @@ def minimize(
 ) -> Fit:
     """Minimise a function of the names in it: `minimize("x**2 + 2*x + 3", {"x": 10})`.
 
-    The arguments are those of `fit`. Every name is a variable; one without a start begins at 1. `Fit.loss` is the
-    function at the point. Raises FormulaError or FitError for input that cannot be used.
+    The arguments are those of `fit`. Every name is a variable; one without a start begins at 1, or with
+    `restarts` where the lowest minimum is reached from, of so many starts drawn within the bounds, or around 1.
+    `Fit.loss` is the function at the point. Raises FormulaError or FitError for input that cannot be used.
     """
-    refuse(restarts=restarts)
     run = Run.of_function(
-        objective, How(start, method, rate, stop, seed, callbacks, scale=scale), bounds=bounds, fixed=fixed
+        objective,
+        How(start, method, rate, stop, seed, callbacks, scale=scale, restarts=restarts),
+        bounds=bounds,
+        fixed=fixed,
     )
     return run.finish(trace, progress, "auto")
 
@@ -194,8 +199,7 @@ def maximize(
     callbacks: Sequence[Callable[[Step], Any]] = (),
 ) -> Fit:
     """The same as `minimize`, uphill: gradient ascent. `Fit.loss` is the function, not its negative."""
-    refuse(restarts=restarts)
-    how = How(start, method, rate, stop, seed, callbacks, scale=scale)
+    how = How(start, method, rate, stop, seed, callbacks, scale=scale, restarts=restarts)
     run = Run.of_function(objective, how, bounds=bounds, fixed=fixed, maximise=True)
     return run.finish(trace, progress, "auto")
 
@@ -260,10 +264,10 @@ def compare(
     for name in options:
         if name in ("batch", "method"):
             raise FitError(f"compare has no option {name}; give {name.rstrip('s')}{'es' if name == 'batch' else 's'}=")
-        if name not in names or name in ("trace", "progress", "errors", "callbacks"):
+        if name not in names or name in ("trace", "progress", "errors", "callbacks", "restarts"):
             raise FitError(f"compare has no option {name}")
     chosen = {n: p.default for n, p in names.items() if p.default is not inspect.Parameter.empty} | options
-    refuse(**{n: chosen[n] for n in ("memory", "engine", "checkpoint", "restarts")})
+    refuse(**{n: chosen[n] for n in ("memory", "engine", "checkpoint")})
     if isinstance(formula, list | tuple):
         from .models import modelled
 

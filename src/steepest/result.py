@@ -24,7 +24,7 @@ from .formula.recent import bound
 from .kernels.rows import surface_over
 from .kernels.surface import Surface
 from .kernels.values import RowValues
-from .report.text import Row, fit_text
+from .report.text import Row, fit_text, starts_text
 from .strategy import Guarantee
 from .types import Array, Need, Status
 from .uncertainty import End, Profile, correlation, criteria, quantile, significance, spread_parts
@@ -77,8 +77,11 @@ class Fit:
     null, by column in `dropped_by_column`. passes: readings of all rows; steps: accepted updates; seconds: wall clock.
     status: converged, stopped, diverged, unidentifiable or interrupted, with the sentence `message`; default_limit:
     stopped by no limit of the user's. certificate: the numbers behind the status. method, batch, rate: what ran, and
-    `why`; guarantee: what is proved of a quadratic. missing_start: parameters that began at 1; notes: warnings;
-    degrees: of Student's t for intervals, None for the normal distribution; source: fingerprint of the file.
+    `why`; guarantee: what is proved of a quadratic. missing_start: parameters that began at 1; starts: how a start was
+    found: `names` of its parameters, starts `tried`, how many ended in the `same` minimum, `next_loss` of the lowest of
+    the others, `sample_rows` (None: all rows), `beyond` a lower loss that only a parameter running away gives; None
+    where none was sought. notes: warnings; degrees: of Student's t for intervals, None for the normal distribution;
+    source: fingerprint of the file.
     r2: 1 - Σ w·r²/Σ w·(y - ȳ)², about the mean also where no parameter is an intercept (`intercept`); log_likelihood:
     for squares at the most likely noise, for known sigma exactly, of a formula without `=` as it is written; both None
     where they cannot be said. options: what was asked beside formula and data,
@@ -108,6 +111,7 @@ class Fit:
     seed: int
     columns: tuple[str, ...] = ()
     missing_start: tuple[str, ...] = ()
+    starts: dict[str, Any] | None = None
     dropped_by_column: dict[str, int] = field(default_factory=dict)
     reason: str = ""
     degrees: int | None = None
@@ -385,6 +389,8 @@ class Fit:
         if self.missing_start:
             began = "began at 1" + ", or at the bound next to it" * self.bounded
             facts.append(f"no start was given for {', '.join(self.missing_start)}: {began}")
+        if self.starts is not None:
+            facts.append(starts_text(self.starts, self.ok))
         if self.reason and self.values:
             facts.append(f"no errors: {self.reason}")
         if self.trace is not None and self.trace.thinned:
@@ -435,6 +441,7 @@ class Fit:
             },
             "status": str(self.status),
             "certificate": {k: plain(v) for k, v in self.certificate.items()},
+            "starts": self.starts,
             **intervals,
         }
 

@@ -25,10 +25,11 @@ from .formula.printing import quote, to_text
 from .formula.recent import bound
 from .kernels.rows import surface_over
 from .kernels.surface import Surface
+from .methods.finishing import Region
 from .methods.simplex import Simplex
-from .methods.trust_region import TrustRegion
 from .report.progress import Progress, Watch
 from .result import Fit, Trace, plain
+from .starts import Found, find
 from .strategy import plan
 from .types import Evaluation, Status, Step, Stop, is_whole
 from .uncertainty import Uncertainty, has_intercept, log_likelihood, r_squared, uncertainty
@@ -51,6 +52,7 @@ class How:
     batch: int | None = None
     shuffle: bool = True
     scale: str | None = None
+    restarts: int | None = None
 
 
 @dataclass
@@ -65,6 +67,8 @@ class Run:
     data: Any
     notes: list[str] = field(default_factory=list)
     options: dict[str, Any] = field(default_factory=dict)  # what was asked beside formula and data
+    restarts: int | None = None
+    found: Found | None = None
 
     @staticmethod
     def of(formula: Formulas, data: Any, how: How, loss: str, reduce: str, **options: Any) -> Run:
@@ -104,16 +108,18 @@ class Run:
             raise FitError(f"seed is {how.seed!r}; give a whole number that is not negative")
         if not isinstance(how.callbacks, Sequence) or not all(map(callable, how.callbacks)):
             raise FitError("callbacks is a list of functions of a Step")
+        if how.restarts is not None and not (is_whole(how.restarts) and how.restarts >= 1):
+            raise FitError(f"restarts is {how.restarts!r}; give a whole number of starts, 1 or more")
         theta, missing = objective.start(how.start)
         made = plan(objective, how.method, how.batch, how.rate, how.scale)
         if made.batch is not None and source is None:
             raise FitError("a function has no rows to take batches of; use gd")
         surface = surface_over(objective, source)
         descent = Descent(surface, made, theta, how.stop, int(how.seed), bool(how.shuffle), tuple(how.callbacks))
-        run = Run(objective, surface, descent, missing, loss_name, data)
+        run = Run(objective, surface, descent, missing, loss_name, data, restarts=how.restarts)
         descent.warn = run.note
         pilot = objective.pilot
-        if pilot is not None and isinstance(made.method, TrustRegion | Simplex) and not how.start and pilot.quadratic:
+        if pilot is not None and isinstance(made.method, Region | Simplex) and not how.start and pilot.quadratic:
             descent.pilot, run.missing = Surface(pilot, surface.reader), ()
             y = "" if pilot.left is None else to_text(pilot.graph, pilot.left, 40)
             run.notes.append(f"no start was given for {', '.join(missing)}: began at the least squares of {y}")
@@ -126,6 +132,7 @@ class Run:
 
     def steps(self, progress: bool | Callable[[Progress], None] | None) -> Iterator[Step]:
         """The steps, watched."""
+        self._begin()
         steps = self.descent.steps()
         with Watch.of(progress, self.surface, self.descent):
             while True:  # step by step, so that neither setting reaches into the caller's loop
@@ -134,6 +141,21 @@ class Run:
                 if step is None:
                     return
                 yield step
+
+    def _begin(self) -> None:
+        """Find a start where none was given: for a method that finds its own steps, or on request."""
+        descent = self.descent
+        if not (self.restarts or (self.missing and isinstance(descent.plan.method, Region | Simplex))):
+            return
+        missing = self.missing or self.objective.layout.names
+        with one_thread(self.objective.layout.size):
+            self.found = find(self.surface, descent.start, missing, descent.seed, self.restarts, not self.missing)
+        if self.found is None and self.restarts:
+            one = "the loss is a quadratic" if self.objective.quadratic else "none can be drawn for this formula"
+            self.notes.append(f"no other start was tried: {one}")
+        if self.found is not None:
+            self.missing = ()
+            descent.start = descent.theta = self.found.theta
 
     def finish(self, trace: bool, progress: bool | Callable[[Progress], None] | None, errors: str) -> Fit:
         """Run to the end, or to Ctrl-C, and make the answer."""
@@ -183,8 +205,9 @@ class Run:
             loss=evaluation.loss, total=evaluation.total * objective.sign, rss=rss,
             rms=None if rss is None or not rows else float(np.sqrt(rss / rows)),
             rows=rows, dropped=reader.dropped, passes=reader.passes, steps=descent.number, seconds=seconds,
-            status=descent.status, message=descent.message, certificate=certificate, formula=formula.text,
+            status=descent.status, message=self._message(), certificate=certificate, formula=formula.text,
             loss_name=self.loss_name, method=descent.plan.method.name, why=descent.plan.why, seed=descent.seed,
+            starts=None if self.found is None else self.found.as_dict(),
             columns=objective.columns, missing_start=missing, dropped_by_column=dict(reader.dropped_by_column),
             reason=doubt.reason,
             degrees=doubt.degrees, notes=tuple(self.notes), reduce=objective.reduce,
@@ -194,6 +217,15 @@ class Run:
             options=plain({**self.options, "errors": errors}),
             versions={"steepest": __version__, "numpy": np.__version__}, data=self.data,
         )  # fmt: skip
+
+    def _message(self) -> str:
+        """How the run ended; at a minimum also how many starts end in it."""
+        found, message = self.found, self.descent.message
+        if found is None or found.tried < 2 or self.descent.status is not Status.CONVERGED:
+            return message
+        if self.descent.evaluation is None or not found.reached(self.descent.evaluation.loss):
+            return message
+        return f"{message}; {found.same} of {found.tried} starts end in it"
 
     def _rss(self, evaluation: Evaluation) -> float | None:
         """Σ w·r², for a formula with `=` whose right side is on the scale of y; log-odds are not."""

@@ -24,10 +24,9 @@ except ImportError as error:
     ) from error
 
 from .api import fit
-from .errors import DataError, FitError, FormulaError
+from .errors import DataError, FormulaError
 from .formula.grammar import Formula, parse
 from .formula.printing import quote
-from .result import Fit
 from .types import Array, Status, Stop
 
 __all__ = ["FormulaRegressor"]
@@ -43,8 +42,7 @@ class FormulaRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     formula: the right-hand side alone, as text: `"a*exp(-b*x0) + c"`. Columns are called `x0, x1, ...` by their place,
     or by the names of the frame where the formula uses one of them; columns that it does not name are left alone, every
     other name is a parameter. None: linear with an intercept, for any number of columns (`X @ B + c`).
-    The other arguments are those of `steepest.fit`. A parameter without a start begins at 1; where method="auto" finds
-    no minimum from there, it begins once more at -1. stop=None: 500 steps of auto, else the limits of `steepest.fit`.
+    The other arguments are those of `steepest.fit`. stop=None: 500 steps of auto, else the limits of `steepest.fit`.
 
     After `fit`: `fit_` (the `steepest.Fit`, with errors, covariance, certificate), `values_` (parameters by name),
     `n_features_in_`, and `feature_names_in_` for a frame. A run that diverged, ran into a default limit or cannot tell
@@ -68,6 +66,7 @@ class FormulaRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         scale: str | None = None,
         reduce: str = "mean",
         stop: Stop | None = None,
+        restarts: int | None = None,
         seed: int = 0,
     ) -> None:
         self.formula = formula
@@ -83,6 +82,7 @@ class FormulaRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self.scale = scale
         self.reduce = reduce
         self.stop = stop
+        self.restarts = restarts
         self.seed = seed
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> FormulaRegressor:
@@ -101,8 +101,6 @@ class FormulaRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         if auto:
             options["stop"] = Stop(steps=STEPS)
         self.fit_ = fit(equation, columns, **options)
-        if auto and self.fit_.status in (Status.STOPPED, Status.DIVERGED):
-            self.fit_ = _from_the_other_side(self.fit_, equation, columns, options)
         self.values_ = self.fit_.values
         if self.fit_.status is Status.INTERRUPTED:  # a search over many fits ends as a whole
             raise KeyboardInterrupt
@@ -144,25 +142,6 @@ class FormulaRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         if "fit_" in state:
             state["fit_"] = replace(state["fit_"], data=None)
         return state
-
-
-def _from_the_other_side(found: Fit, equation: str, columns: Mapping[str, Array], options: dict[str, Any]) -> Fit:
-    """A run that found no minimum begins once more where no start was given, at -1 and by the exact Hessian.
-
-    In `a*exp(-b*x0) + c`, say, a valley leads from b = 1 to b -> 0 and a -> inf, and the minimum lies at b < 0.
-    """
-    unbounded = [name for name in found.missing_start if name not in (options["bounds"] or ())]
-    ones = {name: -np.ones_like(found.values[name]) for name in unbounded}
-    if not ones:
-        return found
-    try:
-        other = fit(equation, columns, **{**options, "method": "newton", "start": {**(options["start"] or {}), **ones}})
-    except FitError:  # outside the domain, say
-        return found
-    if not other.ok or other.loss > found.loss:
-        return found
-    note = f"no minimum was found from 1: {', '.join(ones)} began at -1"
-    return replace(other, notes=(*other.notes, note))
 
 
 def _right_hand_side(formula: object) -> Formula:

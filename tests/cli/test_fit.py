@@ -243,7 +243,7 @@ def test_bad_input_is_one_message_and_exit_status_2(run: Run, line: Any, words: 
     assert [file.name for file in tmp_path.iterdir()] == ["line.csv"]
 
 
-@pytest.mark.parametrize("option", ["restarts", "memory", "engine", "checkpoint", "report"])
+@pytest.mark.parametrize("option", ["memory", "engine", "checkpoint", "report"])
 def test_an_option_that_is_not_built_is_refused_by_name(run: Run, line: Any, option: str) -> None:
     assert f"--{option} is not built yet" in refused(run("fit", "y = a*t", line[0], f"--{option}", "4"))
 

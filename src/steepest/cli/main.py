@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ..result import Fit
 
 INTERRUPTED_FILE = "steepest-interrupted.json"
-NOT_BUILT = ("restarts", "memory", "engine", "checkpoint", "report")
+NOT_BUILT = ("memory", "engine", "checkpoint", "report")
 
 _EQUATION = re.compile("(?<![<>=!])=(?!=)")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -82,7 +82,8 @@ _how = _options(
     click.option("--passes", type=float, metavar="N", help="Stop after N passes over the rows."),
     click.option("--gradient", type=float, metavar="EPS", help="Stop when the norm of the gradient is below EPS."),
     click.option("--seconds", type=float, metavar="S", help="Stop after S seconds."),
-    click.option("--seed", metavar="N", default="0", callback=whole_option, help="Order of mini-batches."),
+    click.option("--restarts", metavar="N", callback=whole_option, help="Find the best of N starts."),
+    click.option("--seed", metavar="N", default="0", callback=whole_option, help="Starts, and order of mini-batches."),
 )  # fmt: skip
 _outputs = _options(
     click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else."),
@@ -91,7 +92,7 @@ _outputs = _options(
     click.option("--quiet", is_flag=True, help="No progress line, no warnings."),
 )
 _later = _options(*(click.option(f"--{name}", hidden=True) for name in NOT_BUILT))
-_later_alone = _options(*(click.option(f"--{name}", hidden=True) for name in ("restarts", "checkpoint", "report")))
+_later_alone = _options(*(click.option(f"--{name}", hidden=True) for name in ("checkpoint", "report")))
 
 
 @main.command(cls=FormulaCommand)
@@ -123,7 +124,7 @@ def fit(
     formula: str, data: tuple[str, ...], start: tuple[str, ...], bounds: tuple[str, ...], fixed: tuple[str, ...],
     parameters: str | None, sigma: str | None, batch: str | None, no_shuffle: bool, loss: str, weights: str | None,
     counts: str | None, prior: tuple[str, ...], penalty: str | None, where: str | None, method: str, rate: str | None,
-    scale: str | None, reduce: str, errors: str, seed: int, **rest: Any,
+    scale: str | None, reduce: str, errors: str, restarts: int | None, seed: int, **rest: Any,
 ) -> int:  # fmt: skip
     """Fit FORMULA to the table DATA: .csv, .tsv, .parquet or .arrow files (.gz too), a folder, a pattern.
 
@@ -143,7 +144,7 @@ def fit(
         parameters=None if parameters is None else [name.strip().strip("`") for name in parameters.split(",")],
         weights=weights, sigma=arguments.number_or_formula(sigma), counts=counts, prior=arguments.priors(prior),
         penalty=penalty, where=where, method=method, batch=_batch(batch), rate=arguments.number_or_formula(rate),
-        scale=scale, reduce=reduce, errors=errors, seed=seed, shuffle=not no_shuffle,
+        scale=scale, reduce=reduce, errors=errors, restarts=restarts, seed=seed, shuffle=not no_shuffle,
     )  # fmt: skip
     from ..api import fit as run
 
@@ -159,7 +160,8 @@ def fit(
 @_later_alone
 def minimize(
     formula: str, start: tuple[str, ...], bounds: tuple[str, ...], fixed: tuple[str, ...], maximize: bool,
-    method: str, rate: str | None, scale: str | None, seed: int, **rest: Any,
+    method: str, rate: str | None, scale: str | None, restarts: int | None, seed: int,
+    **rest: Any,
 ) -> int:  # fmt: skip
     """Find the minimum of FORMULA, a function of the names in it.
 
@@ -172,7 +174,7 @@ def minimize(
     _check_outputs(rest)
     options: dict[str, Any] = dict(
         start=arguments.starts(start), bounds=arguments.bounds(bounds), fixed=arguments.fixes(fixed),
-        method=method, rate=arguments.number_or_formula(rate), scale=scale, seed=seed,
+        method=method, rate=arguments.number_or_formula(rate), scale=scale, restarts=restarts, seed=seed,
     )  # fmt: skip
     from .. import api
 

@@ -96,6 +96,14 @@ class Reader:
         """A table in memory as one block; None for what is read."""
         return self._whole if isinstance(self.source, Table) else None
 
+    def some(self, units: Iterable[int]) -> Iterator[dict[str, NDArray[np.float64]]]:
+        """The columns of the rows that count of some units, unit by unit or in pieces."""
+        for block in self._screened(list(units)):
+            if not isinstance(self.source, Table):
+                self.rows_read += block.rows
+            live = block.live
+            yield {name: column if live is None else column[live] for name, column in block.columns.items()}
+
     @cached_property
     def _whole(self) -> Block:
         """A table in memory as one block."""

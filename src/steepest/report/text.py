@@ -112,6 +112,20 @@ def summary(fit: Mapping[str, Any]) -> str:
     return ", ".join(parts)
 
 
+def starts_text(starts: Mapping[str, Any], counted: bool) -> str:
+    """How a start was found, and what other minimum there is; the count where the message does not hold it."""
+    text = f"start found for {', '.join(starts['names'])}"
+    if starts["sample_rows"] is not None:
+        text += f" on a sample of {starts['sample_rows']:,} rows"
+    if starts["tried"] > 1 and not counted:
+        text += f": the best end of {starts['same']} of {starts['tried']} starts"
+    if starts["next_loss"] is not None:
+        text += f"; the next best of {starts['tried']} starts has loss {starts['next_loss']:.6g}"
+    if starts["beyond"] is not None:
+        text += f"; lower, {starts['beyond']:.6g}, only where a parameter runs away"
+    return text
+
+
 def explanation_text(
     formula: str,
     roles: Mapping[str, str],
