@@ -8,6 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .errors import FitError
+from .formula.convexity import Convexity
+from .formula.grammar import Formula
+from .formula.intervals import EVERYWHERE
 from .formula.objective import MAX_HESSIAN, Objective
 from .kernels.surface import Surface
 from .methods.first_order import RULES, Backtracking, FirstOrder, first_order
@@ -272,7 +275,7 @@ def guaranteed(objective: Objective, surface: Surface) -> tuple[dict[str, Guaran
     if not objective.layout.size:
         return {}, ()
     if not objective.quadratic or objective.large:
-        return {}, ("convexity is not proved for this formula, nor any rate safe; with rate=None it is found by trial",)
+        return {}, (convexity_line(*surface.convexity), "no rate is proved safe; with rate=None it is found by trial")
     theta = np.clip(np.ones(objective.layout.size), objective.lower, objective.upper)
     evaluation = surface.at(theta, Need.NORMAL if objective.squares else Need.HESSIAN)
     if not evaluation.finite or evaluation.curvature is None:
@@ -290,6 +293,20 @@ def guaranteed(objective: Objective, surface: Surface) -> tuple[dict[str, Guaran
     if objective.squares:
         lines.append(f'loss="rmse": {_root_words(surface, theta, evaluation, n, one.largest)}')
     return both, tuple(lines)
+
+
+def convexity_of(formula: Formula) -> tuple[str, ...]:
+    """The sentence for a function of every name in it; none for the right-hand side of an equation."""
+    if formula.left is not None:
+        return ()
+    bounds = dict.fromkeys(formula.graph.names([formula.right]), EVERYWHERE)
+    proof = Convexity(formula.graph, formula.right, bounds)
+    return (convexity_line(proof.proved, proof.why),)
+
+
+def convexity_line(proved: bool, why: str) -> str:
+    """What `explain` says of convexity."""
+    return f"convex: {why}" if proved else f"convexity is {why}"
 
 
 def _rate_words(g: Guarantee) -> str:
