@@ -1,7 +1,7 @@
 """How steep a loss can get: bounds of its second derivatives, by interval arithmetic over the program.
 
-Of an expression f of the parameters is known: an interval of its values, and with the gradients a₁, a₂, ... of the affine
-expressions that it is made of (its atoms), intervals d and h with ∇f = Σ dₖaₖ and Σ lowₖ·aₖaₖᵀ ≼ ∇²f ≼ Σ highₖ·aₖaₖᵀ.
+Of an expression f of the parameters is known: an interval of its values, and with the gradients a₁, a₂, ... of the
+affine expressions that it is made of (its atoms), intervals with ∇f = Σ dₖaₖ and Σ lowₖ·aₖaₖᵀ ≼ ∇²f ≼ Σ highₖ·aₖaₖᵀ.
 Sums add these; the chain rule is φ'·∇²u + φ''·∇u∇uᵀ; a mixed product aᵢaⱼᵀ + aⱼaᵢᵀ lies between ∓(aᵢaᵢᵀ + aⱼaⱼᵀ).
 Every interval is one for each row.
 """
@@ -47,7 +47,7 @@ class Bent:
 
 
 class Curvature:
-    """The curvature of what a proof looked at. `atoms`: nodes whose gradients span it; `constants`: what a row gives."""
+    """The curvature of what a proof looked at. `atoms`: nodes whose gradients span it; `constants`: of a row."""
 
     def __init__(self, proof: Convexity) -> None:
         self.proof, self.graph = proof, proof.graph
