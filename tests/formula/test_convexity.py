@@ -132,7 +132,7 @@ def random_formula(generator, depth):
     kinds = ["exp({0})", "log({0})", "softplus({0})", "cosh({0})", "sqrt(0.5 + ({0})**2)", "abs({0})", "({0})**2",
              "({0})**3", "1/({0})", "tanh({0})", "sigmoid({0})", "sin({0})", "log(1.5 + ({0})**2)", "log(cosh({0}))",
              "log(1 + exp({0}))", "max({0}, {1})", "min({0}, {1})", "({0}) + ({1})", "({0}) - ({1})", "({0})*({1})",
-             "2*({0})", "-({0})", "x*({0})", "({0}) + ({1})", "({0})/({1})", "sqrt({0})", "({0})**1.5", "log1p({0})",
+             "2*({0})", "log(exp({0}) + exp({1}) + 0.3)", "sqrt(0.4 + ({0})**2 + 3*({1})**2)", "-({0})", "x*({0})", "({0}) + ({1})", "({0})/({1})", "sqrt({0})", "({0})**1.5", "log1p({0})",
              "where(abs(y - a) <= 1, 0.5*(y - a)**2, abs(y - a) - 0.5) + {0}", "0.5**({0})"]  # fmt: skip
     kind = str(generator.choice(kinds))
     return kind.format(*[random_formula(generator, depth - 1) for _ in range(2)])
@@ -208,7 +208,8 @@ def test_no_random_formula_is_anywhere_steeper_than_its_bound(seed):
     [
         ("softplus(a)", 0.25), ("log(1 + exp(a))", 0.25), ("log(3 + exp(-2*a))", 1.0), ("log(cosh(3*a))", 9.0),
         ("log(2 + (a - 1)**2)", 1.0), ("sqrt(4 + a**2)", 0.5), ("3*(a - 1)**2", 6.0),
-        ("where(abs(a) <= 2, 0.5*a**2, 2*abs(a) - 2)", 1.0), ("sin(a)", 1.0),
+        ("where(abs(a) <= 2, 0.5*a**2, 2*abs(a) - 2)", 1.0), ("sin(a)", 1.0), ("log(exp(a) + exp(-a))", 1.0),
+        ("sqrt(1 + a**2 + 3*a**2)", 4.0),
     ],
 )  # fmt: skip
 def test_the_bounds_of_single_functions_are_the_largest_second_derivatives(text, steepest_bend):

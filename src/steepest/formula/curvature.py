@@ -171,6 +171,9 @@ class Curvature:
         if fused is not None:
             self._inner[node], derivatives, name = fused
             return self._chain(node, self._inner[node], derivatives, name)
+        together = self._together(node, op, args[0])
+        if together is not None:
+            return together
         if op == "neg":
             return _scaled(self._bent[args[0]], (-1.0, -1.0))
         if op in ("+", "-"):
@@ -216,7 +219,7 @@ class Curvature:
         if u.bends is None:
             return u
         if self.affine(inner):
-            most = float(np.max(np.abs(second)))
+            most = max(float(np.max(np.abs(end))) for end in second)
             self._largest[node] = name, max(most, self._largest.get(node, (name, 0.0))[1])
         bent = _scaled(u, first)
         assert bent.bends is not None
@@ -293,6 +296,50 @@ class Curvature:
             return base, ((-root, root), (0.0, s / np.sqrt(constant[0]))), "sqrt(c + square)"
         steep = root / np.sqrt(constant[0])
         return base, ((-steep, steep), (-0.25 * steep**2, 2.0 * steep**2)), "log(c + square)"
+
+    def _together(self, node: int, op: str, inner: int) -> Bent | None:
+        """log of a sum of exponentials, and the root of a constant and a sum of squares, of affine expressions.
+
+        The Hessian of log Σ exp(uₖ) by u is diag(p) - ppᵀ ≼ ½ (Böhning, Ann. Inst. Statist. Math. 44, 1992); that of
+        √(c + Σ sₖuₖ²) is at most diag(s)/√c.
+        """
+        if op not in ("log", "sqrt"):
+            return None
+        terms, still = self._terms(inner)
+        bases: list[tuple[int, Any]] = []
+        for term in terms:
+            if op == "log":
+                first, *rest = self.graph.nodes[term]
+                base, scale = (rest[0], 1.0) if first == "exp" and self.affine(rest[0]) else (None, 0.0)
+            else:
+                base, scale = self.proof.square(term)[1], self._square_scale(term)
+            if base is None or not self.affine(base) or not np.all(np.asarray(scale) >= 0):
+                return None
+            bases.append((base, scale))
+        constant = sum(still, start=np.float64(0.0))
+        if not all(np.all(np.asarray(c) >= 0) for c in still) or (op == "sqrt" and not np.all(constant > 0)):
+            return None
+        bent, name = Bent(), "log of a sum of exp" if op == "log" else "sqrt(c + squares)"
+        for base, scale in bases:
+            root = np.sqrt(scale)
+            slope, second = ((0.0, 1.0), (0.0, 0.5)) if op == "log" else (
+                (-root, root), (0.0, scale / np.sqrt(constant)))  # fmt: skip
+            bent = _sum(bent, self._chain(node, base, (slope, second), name))
+        self._inner[node] = bases[0][0]
+        return bent
+
+    def _terms(self, node: int) -> tuple[list[int], list[Any]]:
+        """The summands that move, and the values of those that do not."""
+        terms, still, todo = [], [], [node]
+        while todo:
+            one = todo.pop()
+            if one not in self.proof.moving:
+                still.append(self._value[one][0])
+            elif self.graph.nodes[one][0] == "+":
+                todo += self.graph.arguments(one)
+            else:
+                terms.append(one)
+        return terms, still
 
     def _square_scale(self, node: int) -> Any:
         """The number before a square."""
