@@ -171,6 +171,9 @@ class Curvature:
         if fused is not None:
             self._inner[node], derivatives, name = fused
             return self._chain(node, self._inner[node], derivatives, name)
+        if op == "log" and self.graph.nodes[args[0]][0] == "exp":
+            self._inner[node] = self.graph.nodes[args[0]][1]
+            return self._bent[self._inner[node]]
         together = self._together(node, op, args[0])
         if together is not None:
             return together
