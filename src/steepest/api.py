@@ -16,7 +16,7 @@ from .kernels.rows import surface_over
 from .report.progress import Progress
 from .result import Fit, Function, load
 from .run import Formulas, How, Run, need_data, read, reduction, refuse, schema
-from .strategy import guaranteed
+from .strategy import convexity_of, guaranteed
 from .types import Step, Stop
 from .uncertainty import check_errors
 
@@ -231,7 +231,7 @@ def explain(formula: Formulas, data: Any = None, *, loss: str = "squares") -> Ex
     parsed = read(formula)
     if data is None:
         need_data(loss=loss != "squares")
-        return explained(parsed, None, {}, ())
+        return explained(parsed, None, {}, convexity_of(parsed))
     source, spec = tables.open_source(data), find_loss(loss)
     objective = bind(parsed, schema(source), loss=spec, reduce=reduction("mean", spec))
     surface = surface_over(objective, source)

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from .errors import FitError
+from .formula.convexity import Convexity
+from .formula.grammar import Formula
+from .formula.intervals import EVERYWHERE
 from .formula.objective import MAX_HESSIAN, Objective
 from .formula.projection import Projection
+from .kernels.steepness import penalty_curvature, steepest
 from .kernels.surface import Surface
 from .methods.finishing import Finishing
 from .methods.first_order import RULES, Backtracking, FirstOrder, first_order
@@ -24,6 +29,7 @@ from .types import Array, Evaluation, Need, is_whole
 
 SECOND_ORDER = ("gauss-newton", "newton")
 AUTO = 'scale="auto"'  # as in Python; the command line writes it its own way
+MARGIN = 1.0 + 1e-9  # what roundings of intervals and sums may take from a bound
 GAIN = 10.0  # times as well conditioned, or standardising is not worth a word
 
 
@@ -96,6 +102,19 @@ def _weakest(curvature: Array) -> float:
         return 0.0
     root = vectors / np.sqrt(values) / unit[:, None]
     return 1.0 / float(np.linalg.norm(root, 2)) ** 2  # H⁻¹ = root·rootᵀ
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A proved bound of the curvature of T, not of a quadratic: `largest`; `row`: of the steepest row; `why` in words.
+
+    Gradient descent with a rate of 1/L or less lowers such a loss at every step (Nesterov, Lectures on Convex
+    Optimization, 2nd ed., 1.2.3), convex or not.
+    """
+
+    largest: float
+    row: float
+    why: str
 
 
 @dataclass(frozen=True)
@@ -202,20 +221,32 @@ def _second_order(objective: Objective, name: str) -> Plan:
 
 
 def settle_rate(
-    made: Plan, objective: Objective, guarantee: Guarantee | None, row_curvature: float | None, weight: float, rows: int
+    made: Plan,
+    objective: Objective,
+    guarantee: Guarantee | None,
+    row_curvature: float | None,
+    weight: float,
+    rows: int,
+    bound: Bound | None = None,
 ) -> Plan:
     """Fill an open rate from the curvature, or call out one that is too large.
 
     `guarantee` where a quadratic is convex; `row_curvature` is that of the steepest row with its weight, where it is
-    known (mini-batches of a quadratic); `weight` n, `rows` N. Raises FitError where a rate must be given.
+    known (mini-batches of a quadratic); `bound` where the curvature of another loss is; `weight` n, `rows` N. Raises
+    FitError where a rate must be given.
     """
     method = made.method
     if not isinstance(method, FirstOrder):
         return made
     if made.open_rate:
         if made.batch is None:
+            if bound is not None:
+                largest = bound.largest if objective.reduce == "sum" else bound.largest / weight
+                return _proved_rate(made, method, largest, bound.why)
             return _full_rate(made, method, guarantee)
-        return _batch_rate(made, method, made.batch, objective, row_curvature, weight, rows)
+        steepest = row_curvature if bound is None else bound.row
+        made = _batch_rate(made, method, made.batch, objective, steepest, weight, rows)
+        return made if bound is None else replace(made, why=f"{made.why}: {bound.why}")
     if method.schedule.text:
         return made
     rate, warning, kind = method.schedule.rate, "", ", standardised" * made.scale
@@ -240,6 +271,14 @@ def _full_rate(made: Plan, method: FirstOrder, guarantee: Guarantee | None) -> P
     return replace(made, method=method.with_rate(rate), why=why, rate=rate, open_rate=False)
 
 
+def _proved_rate(made: Plan, method: FirstOrder, largest: float, why: str) -> Plan:
+    """On all rows, of a loss whose curvature is bounded."""
+    rate = 1.0 / largest if largest > 0 else 1.0
+    safe = "safe" if method.name in ("gd", "sgd") else "stable on a quadratic as steep"
+    why = f"{made.why}; rate {rate:.4g} = 1/L, {safe}: the curvature is at most L = {largest:.4g}, since {why}"
+    return replace(made, method=method.with_rate(rate), why=why, rate=rate, open_rate=False)
+
+
 def _batch_rate(
     made: Plan,
     method: FirstOrder,
@@ -252,8 +291,8 @@ def _batch_rate(
     """On batches: 1/L of the steepest row, whose share of the mean is N/n. Raises FitError where that is not known."""
     if row_curvature is None:
         raise FitError(
-            f"{method.name} on batches needs a rate: rate=0.01, say; it is known by itself only for squares of a model "
-            "that is linear in its parameters"
+            f"{method.name} on batches needs a rate: rate=0.01, say; it is known by itself only where the curvature "
+            "of the loss is proved: of squares of a linear model, say, or where bounds of the parameters give one"
         )
     of_sum = objective.reduce == "sum"
     largest = batch * row_curvature if of_sum else row_curvature * rows / weight
@@ -289,7 +328,7 @@ def guaranteed(objective: Objective, surface: Surface) -> tuple[dict[str, Guaran
     if not objective.layout.size:
         return {}, ()
     if not objective.quadratic or objective.large:
-        return {}, ("convexity is not proved for this formula, nor any rate safe; with rate=None it is found by trial",)
+        return {}, (convexity_line(*surface.convexity), *_bound_words(objective, surface))
     theta = np.clip(np.ones(objective.layout.size), objective.lower, objective.upper)
     evaluation = surface.at(theta, Need.NORMAL if objective.squares else Need.HESSIAN)
     if not evaluation.finite or evaluation.curvature is None:
@@ -307,6 +346,58 @@ def guaranteed(objective: Objective, surface: Surface) -> tuple[dict[str, Guaran
     if objective.squares:
         lines.append(f'loss="rmse": {_root_words(surface, theta, evaluation, n, one.largest)}')
     return both, tuple(lines)
+
+
+def bounded(surface: Surface, scaling: Scaling | None = None) -> Bound | str:
+    """The bound of the curvature of T over the rows, or why there is none."""
+    objective = surface.objective
+    found = steepest(surface, scaling)
+    if isinstance(found, str):
+        return found
+    largest, row, why = found
+    if objective.penalty is not None:
+        extra = penalty_curvature(objective.penalty, objective.lower, objective.upper)
+        if isinstance(extra, str):
+            return f"{extra}, in the penalty"
+        extra = [e if scaling is None else scaling.curvature(e) for e in extra]
+        largest = [a + b for a, b in zip(largest, extra, strict=True)]
+        row += _top(extra) / surface.rows
+    return Bound(_top(largest) * MARGIN, row * MARGIN, why)
+
+
+def _top(matrices: Sequence[Array]) -> float:
+    """The largest eigenvalue of bounds from above and, of the negative, from below."""
+    return max(float(np.linalg.eigvalsh(matrix)[-1]) for matrix in matrices)
+
+
+def _bound_words(objective: Objective, surface: Surface) -> tuple[str, ...]:
+    """The safe rates of a loss that is no quadratic, where its curvature is bounded."""
+    with np.errstate(all="ignore"):
+        if objective.large or objective.reduce == "rmse":
+            found: Bound | str = "the curvature is not bounded"
+        else:
+            surface.at(np.clip(np.ones(objective.layout.size), objective.lower, objective.upper), Need.VALUE)
+            found = bounded(surface)
+    if isinstance(found, str) or not found.largest > 0:
+        return (f"no rate is proved safe: {found}; with rate=None it is found by trial",)
+    lines = []
+    for name, largest in (("sum", found.largest), ("mean", found.largest / surface.weight)):
+        lines.append(f'reduce="{name}": safe rate 1/L = {1.0 / largest:.4g}, proved: L = {largest:.4g}')
+    return (*lines, found.why)
+
+
+def convexity_of(formula: Formula) -> tuple[str, ...]:
+    """The sentence for a function of every name in it; none for the right-hand side of an equation."""
+    if formula.left is not None:
+        return ()
+    bounds = dict.fromkeys(formula.graph.names([formula.right]), EVERYWHERE)
+    proof = Convexity(formula.graph, formula.right, bounds)
+    return (convexity_line(proof.proved, proof.why),)
+
+
+def convexity_line(proved: bool, why: str) -> str:
+    """What `explain` says of convexity."""
+    return f"convex: {why}" if proved else f"convexity is {why}"
 
 
 def _rate_words(g: Guarantee) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from .formula.objective import MAX_HESSIAN, Objective
+from .formula.objective import MAX_HESSIAN
 from .kernels.surface import Surface
 from .methods.trust_region import held, part, restrict
 from .spectrum import Mask, U, every, spectrum, unit_scale
@@ -84,7 +84,7 @@ def _examined(surface: Surface, theta: Array, start: Array, evaluation: Evaluati
     if every(fixed):
         assert evaluation.curvature is not None
         certificate = {**NO_CERTIFICATE, "gradient_norm": 0.0, "expected_gap": 0.0}
-        certificate |= _convexity(objective, evaluation.curvature)
+        certificate |= _convexity(surface, evaluation.curvature)
         sentence = "every parameter is held at a bound, pushed there by the gradient"
         return Verdict(Status.CONVERGED, sentence, certificate, held=True, near=True)
     return _Judge(surface, theta, start, evaluation, ~fixed)
@@ -136,7 +136,7 @@ class _Judge:
             "hessian_min_eigenvalue": None,
             "hessian_condition": float(float(values.max()) / max(float(values.min()), 1e-300)),
             "expected_gap": self._reduced_gap(),
-            **_convexity(self.objective, self.curvature),
+            **_convexity(self.surface, self.curvature),
         }
 
     def verdict(self) -> Verdict:
@@ -267,10 +267,11 @@ class _Judge:
 
     def _kind(self) -> str:
         upward = self.objective.sign < 0
-        if self.certificate["convex"]:
-            if not self.objective.quadratic:
-                return "the minimum: the loss is convex"
+        if self.certificate["convex"] and self.objective.quadratic:
             return "the maximum: a concave quadratic" if upward else "the minimum: the loss is a convex quadratic"
+        if self.certificate["convex"]:
+            what = "loss" if self.objective.columns else "function"
+            return f"the maximum: the {what} is concave" if upward else f"the minimum: the {what} is convex"
         best, better = ("maximum", "higher") if upward else ("minimum", "lower")
         return f"a local {best}; that no other is {better} is not proved"
 
@@ -372,13 +373,12 @@ def _together(names: Sequence[str], shift: Array) -> str:
     return ", ".join(parts) + " together" * (len(parts) > 1)
 
 
-def _convexity(objective: Objective, curvature: Array) -> dict[str, Any]:
+def _convexity(surface: Surface, curvature: Array) -> dict[str, Any]:
     """What is proved of T everywhere, also where a bound holds a parameter: a quadratic has one Hessian."""
+    objective = surface.objective
     if not objective.quadratic:
-        penalty = objective.penalty
-        if not objective.convex or (penalty is not None and not penalty.convex):
-            return {"convex": None, "why": "not proved"}
-        return {"convex": True, "why": objective.convex + " and of the penalty" * objective.biased}
+        convex, why = surface.convexity
+        return {"convex": convex or None, "why": why}
     if objective.squares and objective.penalty is None:
         return {"convex": True, "why": "squares of a model that is linear in its parameters"}
     scale = unit_scale(curvature)

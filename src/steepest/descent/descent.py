@@ -18,7 +18,7 @@ from ..methods.finishing import Region
 from ..methods.first_order import FirstOrder
 from ..methods.simplex import Simplex
 from ..methods.stopping import Limits
-from ..strategy import Guarantee, settle_rate, standardised
+from ..strategy import Guarantee, bounded, settle_rate, standardised
 from ..types import Array, Evaluation, Need, Status, Step
 from ..verdict import judge
 from . import full
@@ -102,19 +102,25 @@ class Descent(Course):
         objective, surface = self.surface.objective, self.surface
         if self.plan.scale:
             self._standardise(evaluation)
-        bounded, scaling = objective.quadratic and objective.reduce != "rmse", self.plan.scaling
-        if bounded and evaluation.curvature is not None and self.plan.batch is None:
+        constant, scaling = objective.quadratic and objective.reduce != "rmse", self.plan.scaling
+        if constant and evaluation.curvature is not None and self.plan.batch is None:
             factor = 1.0 if objective.reduce == "sum" else 1.0 / evaluation.weight
             self.guarantee = Guarantee.of(evaluation.curvature, factor, scaling)
         steepest_row = None
-        if bounded and objective.squares and self.plan.batch is not None and self.plan.open_rate:
+        if constant and objective.squares and self.plan.batch is not None and self.plan.open_rate:
             steepest_row = surface.largest_row_curvature(self.theta, scaling)
             if objective.penalty is not None:
                 bend = objective.penalty.at(self.theta)[2]
                 bend = bend if scaling is None else scaling.curvature(bend)
                 steepest_row += float(np.linalg.eigvalsh(bend)[-1]) / surface.rows
         proved = self.guarantee if self.guarantee is not None and self.guarantee.convex else None
-        self.plan = settle_rate(self.plan, objective, proved, steepest_row, surface.weight, surface.rows)
+        bound = None
+        known = isinstance(self.plan.method, FirstOrder) and self.plan.method.rate_limit is not None
+        smooth = not objective.quadratic and objective.reduce != "rmse" and not objective.large
+        if self.plan.open_rate and known and smooth:
+            found = bounded(surface, scaling)
+            bound = None if isinstance(found, str) else found
+        self.plan = settle_rate(self.plan, objective, proved, steepest_row, surface.weight, surface.rows, bound)
 
     def _standardise(self, evaluation: Evaluation) -> None:
         """Fix the standardised parameters at the start; name those by which nothing changes there."""

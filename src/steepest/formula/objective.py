@@ -19,9 +19,11 @@ import numpy as np
 
 from ..errors import FitError
 from ..types import Array, Evaluation, Need, Total
+from .convexity import Convexity
 from .derive import Partial, gradient, hessian, times
 from .evaluate import Evaluator
 from .grammar import Formula, parse
+from .intervals import Interval
 from .losses import LOSSES, Loss
 from .program import Graph
 from .projection import Projection, projection
@@ -578,6 +580,26 @@ class Objective:
                         return place
         return None
 
+    def convexity(self, known: Mapping[int, Interval] | None = None) -> Convexity:
+        """What the rules prove of the loss of a row; `known`: intervals of expressions of columns, over the data."""
+        if known:
+            with self.graph.growing:
+                return Convexity(self.graph, self.loss, self.ranges, known)
+        return self._convexity
+
+    @cached_property
+    def _convexity(self) -> Convexity:
+        with self.graph.growing:
+            return Convexity(self.graph, self.loss, self.ranges)
+
+    @cached_property
+    def ranges(self) -> dict[str, Interval]:
+        """The interval that each free parameter is bound to; a vector's holds all of its numbers."""
+        return {
+            name: (float(self.lower[place].min()), float(self.upper[place].max()))
+            for name, place in self.layout.slices.items()
+        }
+
     @property
     def large(self) -> bool:
         """Whether there are too many parameters for a Hessian."""
@@ -637,6 +659,11 @@ class Penalty:
         mine = {f for f, name in zip(self.layout.flat, self.layout.owners, strict=True) if name in names}
         bends = {pair: node for pair, node in self._partials[1].items() if not mine.isdisjoint(pair)}
         return all(mine.issuperset(pair) for pair in bends) and not self.graph.depends(bends.values(), self.layout.flat)
+
+    def convexity(self, lower: Array, upper: Array) -> Convexity:
+        """What the rules prove of it within bounds of theta."""
+        bounds = zip(self.layout.flat, zip(lower.tolist(), upper.tolist(), strict=True), strict=True)
+        return Convexity(self.graph, self.node, dict(bounds))
 
     @cached_property
     def convex(self) -> bool:

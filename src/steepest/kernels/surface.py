@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -14,8 +14,10 @@ from ..blas import one_thread
 from ..data.reader import Reader
 from ..data.source import TILE, UNIT, Block, cut, recut
 from ..errors import FitError
+from ..formula.convexity import Convexity
 from ..formula.evaluate import Evaluator
 from ..formula.grammar import parse
+from ..formula.intervals import Interval
 from ..formula.objective import Objective, RowSums
 from ..formula.printing import to_text
 from ..formula.program import LEAVES, UpdateRule
@@ -24,7 +26,7 @@ from ..types import Array, Evaluation, Need, Total
 from . import SHARED
 from .kernel import Kernel, Sums, described, kernel_for, twofold_kernel_for
 from .near import Held
-from .numpy import NumpyKernel
+from .numpy import NumpyKernel, live_tiles
 from .values import RowValues
 
 if TYPE_CHECKING:
@@ -365,6 +367,44 @@ class Surface:
             rows = tile[:, :-1] if scaling is None else scaling.columns(tile[:, :-1])
             largest = max(largest, float(np.max(np.einsum("ij,ij->i", rows, rows), initial=0.0)))
         return largest
+
+    @cached_property
+    def convexity(self) -> tuple[bool, str]:
+        """Whether T is proved convex, and why or why not."""
+        objective = self.objective
+        if objective.convex and (objective.penalty is None or objective.penalty.convex):
+            return True, objective.convex + " and of the penalty" * objective.biased
+        proof = self.proof
+        if proof.proved and objective.penalty is not None:
+            penalty = objective.penalty.convexity(objective.lower, objective.upper)
+            why = f"{proof.why}; the penalty: {penalty.why}" if penalty.proved else f"{penalty.why}, in the penalty"
+            return penalty.proved, why
+        return proof.proved, proof.why
+
+    @cached_property
+    def proof(self) -> Convexity:
+        """The curvature of the loss of a row; where the sign of columns would decide, these are read once."""
+        known: dict[int, Interval] = {}
+        proof = self.objective.convexity()
+        while not proof.proved and (asked := [node for node in proof.asked if node not in known]):
+            known |= zip(asked, self._ranges(asked), strict=True)
+            proof = self.objective.convexity(known)
+        return proof
+
+    def _ranges(self, nodes: Sequence[int]) -> list[Interval]:
+        """The least and the largest value of some expressions of columns over the rows."""
+        evaluator = Evaluator(self.objective.graph, nodes, self.objective.columns, {})
+        least, largest = np.full(len(nodes), np.inf), np.full(len(nodes), -np.inf)
+        read, prepared = self.reader.rows_read, evaluator.prepare(np.zeros(0))
+        with np.errstate(all="ignore"):
+            for block in self._blocks(UNIT):
+                for _, _, columns in live_tiles(block):
+                    values = evaluator.rows(prepared, columns)
+                    least = np.minimum(least, [np.min(v) for v in values])
+                    largest = np.maximum(largest, [np.max(v) for v in values])
+        self.reader.rows_read = read  # what is asked for a sentence counts as no pass
+        least, largest = np.where(np.isnan(least), -np.inf, least), np.where(np.isnan(largest), np.inf, largest)
+        return list(zip(least.tolist(), largest.tolist(), strict=True))
 
     # diagnosis ---------------------------------------------------------------------------------------------
     def gradient_check(self, theta: Array) -> float | None:
