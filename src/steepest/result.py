@@ -68,8 +68,8 @@ class Fit:
     stopped by no limit of the user's. certificate: the numbers behind the status. method, batch, rate: what ran, and
     `why`; guarantee: what is proved of a quadratic. missing_start: parameters that began at 1; starts: how a start was
     found: `names` of its parameters, starts `tried`, how many ended in the `same` minimum, `next_loss` of the lowest of
-    the others, `sample_rows` (None: all rows), `beyond` a lower loss that only a parameter running away gives; None where
-    none was sought. notes: warnings;
+    the others, `sample_rows` (None: all rows), `beyond` a lower loss that only a parameter running away gives;
+    None where none was sought. notes: warnings;
     degrees: of Student's t for intervals, None for the normal distribution; source: fingerprint of the file.
     """
 
