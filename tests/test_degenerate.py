@@ -244,7 +244,7 @@ def test_a_valley_that_falls_to_infinity_has_no_errors(formula, method):
 
 
 def test_a_step_function_of_the_parameter_says_that_the_loss_does_not_depend_on_it():
-    fit = steepest.fit("y = a*x + where(b > 0, 1, 2)", BEAD, start={"b": 3.0})
+    fit = steepest.fit("y = a*x + where(b > 0, 1, 2)", BEAD, start={"a": 1.0, "b": 3.0})
     assert fit.status == "unidentifiable"
     assert "b" in fit.message
 

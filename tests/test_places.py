@@ -117,7 +117,7 @@ def test_the_row_is_one_that_is_used():
 
 def test_a_matrix_column_is_no_hindrance():
     data = {"X": np.full((3, 2), 400.0), "y": np.ones(3)}
-    said = str(refusal("y = exp(X @ B) + c", data))
+    said = str(refusal("y = exp(X @ B) + c", data, start={"B": [1, 1], "c": 1}))
     assert said == (
         "overflow in exp(X @ B) at row 0: B = [1, 1]; at the start: give a start nearer, or bounds that keep it away"
     )

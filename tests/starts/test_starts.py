@@ -238,12 +238,14 @@ def test_of_a_large_file_a_part_is_read_for_the_sample(tmp_path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    rows = 40_000
+    rows = 2_000_000
     path = tmp_path / "rows.parquet"
-    pq.write_table(pa.table({"x": np.arange(float(rows))}), path, row_group_size=1_000)
+    pq.write_table(pa.table({"x": np.arange(float(rows))}), path, row_group_size=20_000)
     reader = Reader(open_source(str(path)).select(["x"]))
     columns, whole = sample(reader, 500, seed=0)
     assert not whole
-    assert reader.passes == pytest.approx(8 / 40)
-    assert columns["x"].min() < 1_000
-    assert columns["x"].max() >= rows - 1_000
+    assert reader.passes < 0.7
+    assert columns["x"].min() < 20_000
+    assert columns["x"].max() >= rows - 20_000
+    table = Reader(open_source({"x": np.arange(float(rows))}).select(["x"]))
+    assert np.array_equal(columns["x"], sample(table, 500, seed=0)[0]["x"])

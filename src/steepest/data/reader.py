@@ -96,13 +96,12 @@ class Reader:
         """A table in memory as one block; None for what is read."""
         return self._whole if isinstance(self.source, Table) else None
 
-    def some(self, units: Iterable[int]) -> Iterator[dict[str, NDArray[np.float64]]]:
-        """The columns of the rows that count of some units, unit by unit or in pieces."""
-        for block in self._screened(list(units)):
+    def some(self, units: Sequence[int]) -> Iterator[Block]:
+        """Some units with their dead rows marked, in pieces; `first_row` is the place in the table."""
+        for block in self._screened(units):
             if not isinstance(self.source, Table):
                 self.rows_read += block.rows
-            live = block.live
-            yield {name: column if live is None else column[live] for name, column in block.columns.items()}
+            yield block
 
     @cached_property
     def _whole(self) -> Block:

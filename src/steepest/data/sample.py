@@ -3,41 +3,62 @@
 from __future__ import annotations
 
 import math
+from itertools import accumulate, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .reader import Reader
-from .table import Table
+from .source import cut
 
-SPARE = 8  # times as many rows are looked at as are taken: where few count, enough are left
-LEAST = 256  # rows of a piece that are looked at, where so many count
-READ = 8  # units of a file that are read for a sample: the first, the last, and some between
+WINDOWS = 32  # runs of rows that are looked at, evenly over the table
+WINDOW = 16_384  # rows of each
+SPARE = 8  # times as many rows of them are taken at first: enough are left where few count
+LEAST = 256  # rows of a window that are taken at first, where so many count
 Columns = dict[str, NDArray[np.float64]]
 
 
 def sample(reader: Reader, most: int, seed: int) -> tuple[Columns, bool]:
-    """The columns of at most `most` live rows: one drawn from each of equal parts of what is read, in file order.
+    """The columns of at most `most` rows that count, in their order, and whether these are all.
 
-    A table in memory is looked at as a whole, of a file a few units; what is read counts in `reader.passes`. A table
-    with no more rows comes whole, whatever the seed: then the second answer is True.
+    The rows are a function of the seed, the number of rows and which of them count, never of how a file is laid out.
+    The units of a file that hold a window are read, which counts in `reader.passes`.
     """
-    rng = np.random.default_rng((seed, reader.rows))
-    units = reader.source.units
-    few = isinstance(reader.source, Table) or len(units) <= READ
-    chosen = range(len(units)) if few else [round(i * (len(units) - 1) / (READ - 1)) for i in range(READ)]
-    share = min(1.0, SPARE * most / sum(units[i] for i in chosen))  # of each piece, so that few rows are ever held
-    parts = []
-    for piece in reader.some(chosen):
-        rows = min(map(len, piece.values()), default=0)
-        taken = _spread(rows, max(math.ceil(share * rows), min(rows, LEAST)), rng)
-        parts.append({name: np.asarray(column[taken], dtype=np.float64) for name, column in piece.items()})
-    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]} if parts else {}
-    rows = min(map(len, columns.values()), default=0)
-    if rows <= most:
-        return columns, few and share == 1.0
-    taken = _spread(rows, most, rng)
+    rng, rows = np.random.default_rng((seed, reader.rows)), reader.rows
+    count = min(WINDOWS, math.ceil(rows / WINDOW))
+    apart = WINDOW if rows <= WINDOWS * WINDOW else (rows - WINDOW) / (WINDOWS - 1)
+    windows = [(round(i * apart), min(round(i * apart) + WINDOW, rows)) for i in range(count)]
+    pieces: list[list[Columns]] = [[] for _ in windows]
+    units = enumerate(pairwise(accumulate(reader.source.units, initial=0)))
+    for block in reader.some([i for i, (a, b) in units if any(a < end and start < b for start, end in windows)]):
+        first, last = block.first_row, block.first_row + block.rows
+        for (start, end), within in zip(windows, pieces, strict=True):
+            if first < end and start < last:
+                part = cut(block, max(start - first, 0), min(end - first, block.rows))
+                live = slice(None) if part.live is None else part.live
+                within.append({name: np.asarray(c[live], dtype=np.float64) for name, c in part.columns.items()})
+    share = min(1.0, SPARE * most / sum(end - start for start, end in windows))
+    thinned = [_thinned(_joined(within), share, rng) for within in pieces]
+    columns = _joined(thinned)
+    if _rows(columns) <= most:
+        return columns, share == 1.0
+    taken = _spread(_rows(columns), most, rng)
     return {name: column[taken] for name, column in columns.items()}, False
+
+
+def _thinned(columns: Columns, share: float, rng: np.random.Generator) -> Columns:
+    """Some of the rows."""
+    rows = _rows(columns)
+    taken = _spread(rows, max(math.ceil(share * rows), min(rows, LEAST)), rng)
+    return {name: column[taken] for name, column in columns.items()}
+
+
+def _joined(parts: list[Columns]) -> Columns:
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]} if parts else {}
+
+
+def _rows(columns: Columns) -> int:
+    return min(map(len, columns.values()), default=0)
 
 
 def _spread(rows: int, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
