@@ -130,7 +130,9 @@ def _best(search: Search, surface: Surface, drawn: Array, whole: bool) -> Found 
         if len(close) > 1:
             totals = [surface.at(search.theta(alpha[i]), Need.VALUE).total for i in close]
             best = close[int(np.argmin([t if math.isfinite(t) else math.inf for t in totals]))]
-    same = sum(bool(search.same(losses[i], losses[best])) for i in order)
+    alike = [i for i in order if search.same(losses[i], losses[best])]
+    best = min((i for i in alike if grades[i] == grades[best]), key=lambda i: _plainness(alpha[i]))
+    same = len(alike)
     others = (losses[i] for i in order if grades[i] == SETTLES and not search.same(losses[i], losses[best]))
     following = next((search.reduced(loss) for loss in others), None)
     rows = None if whole else search.rows
@@ -139,6 +141,12 @@ def _best(search: Search, surface: Surface, drawn: Array, whole: bool) -> Found 
     away = losses[order[0]] if grades[order[0]] != SETTLES and grades[best] == SETTLES else losses[best]
     beyond = None if search.same(away, losses[best]) else search.reduced(away)
     return Found(search.theta(alpha[best]), search.missing, len(losses), same, following, rows, (low, high), beyond)
+
+
+def _plainness(alpha: Array) -> tuple[float, int]:
+    """What of equally good values is preferred: small ones, as of a frequency and its aliases, then positive ones."""
+    sizes = np.log(np.maximum(np.abs(alpha), np.finfo(float).tiny))
+    return round(float(sizes.sum()), 3), int(np.count_nonzero(alpha < 0))
 
 
 class Search:
