@@ -208,7 +208,6 @@ def test_a_start_outside_its_bounds_begins_at_the_bound():
         {"engine": "ray"},
         {"checkpoint": "f"},
         {"restarts": 3},
-        {"method": "lbfgs"},
     ],
 )
 def test_what_is_not_built_yet_is_refused_with_one_sentence(option):
