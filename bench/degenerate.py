@@ -20,6 +20,7 @@ import steepest
 RANDOM = np.random.default_rng(0)
 X = np.linspace(0.0, 2.0, 21)
 NOISE = 0.05 * RANDOM.normal(size=X.size)
+LINE = {"x": X / 2, "y": X - 0.0025 * X**2 + 1e-4 * RANDOM.normal(size=X.size)}  # bent as b < 0 is, seen from b > 0
 BEAD = {"x": X, "y": 2.0 * X + NOISE}
 
 
@@ -33,6 +34,7 @@ class Case:
     asked: tuple[str, ...]
     start: dict[str, float] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
+    lowest: float = math.inf  # a value that the minimum must be below
 
 
 NEVER = ("unidentifiable",)
@@ -73,6 +75,56 @@ CASES = [
     Case("a fourth power", "x**4", None, ("converged",), {"x": 1.0}),
     Case("a valley that is flat", "(x + y)**2", None, ("converged",), {"x": 1.0, "y": 2.0}),
     Case("a kink", "abs(x)", None, ("stopped",), {"x": 1.0}),
+    Case(
+        "Peano's surface, at its saddle", "(y - x**2)*(y - 3*x**2)", None, ("stopped", "diverged"), {"x": 0.0, "y": 0.0}
+    ),
+    Case(
+        "the same, with an end",
+        "(y - x**2)*(y - 3*x**2) + x**8 + y**6",
+        None,
+        ("converged",),
+        {"x": 0.0, "y": 0.0},
+        lowest=-0.0301,
+    ),
+    Case("a monkey saddle", "x**3 - 3*x*y**2", None, ("stopped", "diverged"), {"x": 0.0, "y": 0.0}),
+    Case(
+        "the same, with an end",
+        "x**3 - 3*x*y**2 + x**4 + y**4",
+        None,
+        ("converged",),
+        {"x": 0.0, "y": 0.0},
+        lowest=-0.1,
+    ),
+    Case("a saddle, exactly", "x**2 - y**2 + y**4", None, ("converged",), {"x": 0.0, "y": 0.0}, lowest=-0.249),
+    Case(
+        "a saddle within bounds",
+        "x*y",
+        None,
+        ("converged",),
+        {"x": 0.0, "y": 0.0},
+        {"bounds": {"x": (-1, 1), "y": (-1, 1)}},
+        lowest=-0.999,
+    ),
+    Case("a minimum at infinity", "exp(-x)", None, ("stopped", "diverged"), {"x": 1.0}),
+    Case("a minimum at infinity", "1/(1 + x**2)", None, ("stopped", "diverged"), {"x": 1.0}),
+    Case("a curved valley to infinity", "exp(-x) + (y - x**2)**2", None, ("stopped", "diverged"), {"x": 1.0, "y": 0.0}),
+    Case("a line, as an exponential", "y = a*exp(b*x) + c", LINE, ("stopped", "diverged", *NEVER), {"b": 1.0}),
+    Case(
+        "the same with a known sigma",
+        "y = a*exp(b*x) + c",
+        LINE,
+        ("stopped", "diverged", *NEVER),
+        {"b": 1.0},
+        {"sigma": 0.01},
+    ),
+    Case(
+        "zeros with a known sigma",
+        "y = exp(-b*x)",
+        {"x": X[1:], "y": np.zeros(20)},
+        ("stopped", *NEVER),
+        options={"sigma": 1.0},
+    ),
+    Case("a separable likelihood", "log(1 + exp(-z*b*x))", {"x": X[1:], "z": np.ones(20)}, ("stopped", "diverged")),
 ]
 
 
@@ -81,10 +133,10 @@ def main() -> int:
     print(f"{'model':<34} {'what':<32} {'status':<15} {'errors':<7} asked")
     for case in CASES:
         if case.data is None:
-            fit = steepest.minimize(case.formula, case.start, stop=steepest.Stop(passes=2000))
+            fit = steepest.minimize(case.formula, case.start, **case.options)
         else:
-            fit = steepest.fit(case.formula, case.data, start=case.start, stop=steepest.Stop(passes=2000))
-        right = str(fit.status) in case.asked and (fit.ok or fit.errors is None)
+            fit = steepest.fit(case.formula, case.data, start=case.start, **case.options)
+        right = str(fit.status) in case.asked and (fit.ok or fit.errors is None) and fit.loss < case.lowest
         odd += not right
         errors = "yes" if fit.errors is not None else "none"
         asked = " or ".join(case.asked) + ("" if right else "   <-- NOT SO")

@@ -21,7 +21,7 @@ LAYERS = {
     "formula": 2, "data": 2,
     "kernels": 3,
     "methods": 4,
-    "descent": 5, "strategy": 5, "verdict": 5, "uncertainty": 5, "report": 5, "starts": 5,
+    "descent": 5, "strategy": 5, "verdict": 5, "around": 5, "uncertainty": 5, "report": 5, "starts": 5,
     "api": 6, "result": 6, "explanation": 6, "comparison": 6, "models": 6, "run": 6,
     "cli": 7, "web": 7, "sklearn": 7, "__main__": 7,
     "": 8,  # steepest/__init__.py
@@ -35,6 +35,7 @@ BESIDE = {
     "datasets": {"errors"},
     "descent": {"strategy", "verdict", "uncertainty"},
     "starts": {"descent", "strategy"},
+    "verdict": {"around"},
     "api": {"result", "explanation", "comparison", "models", "run"},
     "comparison": {"result", "run"},
     "models": {"result", "run"},

@@ -207,7 +207,6 @@ def test_a_start_outside_its_bounds_begins_at_the_bound():
         {"memory": "2GB"},
         {"engine": "ray"},
         {"checkpoint": "f"},
-        {"method": "lbfgs"},
     ],
 )
 def test_what_is_not_built_yet_is_refused_with_one_sentence(option):

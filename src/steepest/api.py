@@ -72,7 +72,8 @@ def fit(
     standard deviations, counts: how often a row stands there, each a column or an expression of columns. penalty: a
     formula of parameters, on the scale of the sum; prior `{"b": (mean, sd)}`: what was known of one before.
     where: a condition of columns that chooses rows.
-    method: auto, gauss-newton, newton, gd, sgd, momentum, nesterov, adagrad, rmsprop, adam, or an update rule as text.
+    method: auto, gauss-newton, newton, lbfgs, gd, sgd, momentum, nesterov, adagrad, rmsprop, adam, or an update rule as
+    text.
     batch: rows a step (None = all). rate: a number, None (from the curvature), or a formula of `step` and `epoch`.
     scale: "auto" lets a first-order method step in standardised parameters phi, theta = A phi, undone in the answer: A
     is fixed by H at the start (each unit 1/√(H_jj/n); beside an intercept the others are centred against it, which for

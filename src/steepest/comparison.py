@@ -22,7 +22,7 @@ from .report.html import comparison_html
 from .report.text import align
 from .result import Fit, Value, flatten
 from .run import Formulas, How, Run
-from .strategy import SECOND_ORDER
+from .strategy import SEARCHING
 from .types import Array, Need, Status, Step, Stop
 
 ENDLESS = 1e18  # passes: the comparison ends a run itself, with no pass for a verdict
@@ -362,7 +362,7 @@ def compared(
 
 
 def _second_order(method: str) -> bool:
-    return method.partition("(")[0].strip() in ("auto", *SECOND_ORDER)
+    return method.partition("(")[0].strip() in SEARCHING
 
 
 def default_batches(rows: int) -> list[int | None]:

@@ -18,6 +18,7 @@ from .kernels.steepness import penalty_curvature, steepest
 from .kernels.surface import Surface
 from .methods.finishing import Finishing
 from .methods.first_order import RULES, Backtracking, FirstOrder, first_order
+from .methods.lbfgs import LBFGS
 from .methods.method import Method
 from .methods.projected import Projected
 from .methods.scaled import Scaled
@@ -28,6 +29,7 @@ from .spectrum import SINGULAR, unit_scale
 from .types import Array, Evaluation, Need, is_whole
 
 SECOND_ORDER = ("gauss-newton", "newton")
+SEARCHING = ("auto", "lbfgs", *SECOND_ORDER)  # read all rows and find their own step
 AUTO = 'scale="auto"'  # as in Python; the command line writes it its own way
 MARGIN = 1.0 + 1e-9  # what roundings of intervals and sums may take from a bound
 GAIN = 10.0  # times as well conditioned, or standardising is not worth a word
@@ -151,21 +153,22 @@ def plan(
     name = method.strip()
     if batch is not None and not (is_whole(batch) and batch >= 1):
         raise FitError(f"batch is {batch!r}; give a whole number of rows, or None for all rows")
-    if name == "lbfgs":
-        raise FitError("the method lbfgs is not built yet; use auto, newton or gd")
     if scale not in (None, "auto"):
         raise FitError(f"scale is {scale!r}; it is 'auto', for standardised parameters, or None")
-    if name in ("auto", *SECOND_ORDER):
+    if name in SEARCHING:
         if scale is not None:
-            raise FitError(f"method {name} is free of units already: leave scale out, or use gd or adam")
+            why = "finds the scale of its steps by itself" if name == "lbfgs" else "is free of units already"
+            raise FitError(f"method {name} {why}: leave scale out, or use gd or adam")
         if batch is not None:
             raise FitError(f"method {name} reads all rows at every step; for batch={batch} use sgd, momentum or adam")
         if rate is not None:
             raise FitError(f"method {name} finds its own step; for a learning rate use method='gd'")
+        if name == "lbfgs":
+            return Plan(LBFGS(objective.lower, objective.upper), None, "lbfgs, as asked")
         return _second_order(objective, name)
     first = first_order(name, rate)
     if first is None:
-        known = ", ".join(["auto", *RULES, *SECOND_ORDER])
+        known = ", ".join(["auto", *RULES, *SEARCHING[1:]])
         raise FitError(f"{name} is not a method; known are {known}, or an update rule such as 'theta = theta - rate*g'")
     if first.name == "sgd" and batch is None:
         batch = 1
@@ -180,16 +183,15 @@ def plan(
 
 
 def _second_order(objective: Objective, name: str) -> Plan:
-    """`auto`, `gauss-newton` or `newton`; where there are too many parameters for a Hessian, `auto` is nesterov."""
+    """`auto`, `gauss-newton` or `newton`; where there are too many parameters for a Hessian, `auto` is lbfgs."""
     if objective.large:
         p = objective.layout.size
         if name != "auto":
             raise FitError(
-                f"method {name} forms a matrix of {p} × {p}; above {MAX_HESSIAN:,} parameters use gd or adam"
+                f"method {name} forms a matrix of {p} × {p}; above {MAX_HESSIAN:,} parameters use lbfgs, gd or adam"
             )
-        nesterov = first_order("nesterov", None)
-        assert nesterov is not None
-        return Plan(nesterov, None, f"nesterov: {p:,} parameters are too many for a Hessian", open_rate=True)
+        searching = LBFGS(objective.lower, objective.upper)
+        return Plan(searching, None, f"lbfgs: {p:,} parameters are too many for a Hessian")
     if name == "gauss-newton" and not objective.squares:
         raise FitError("gauss-newton needs residuals: the loss squares or rmse and a formula with =; use newton")
     if objective.kind == "deviation" and name == "auto" and objective.penalty is None:

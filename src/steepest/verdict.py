@@ -15,13 +15,15 @@ from typing import Any
 
 import numpy as np
 
-from .formula.objective import MAX_HESSIAN
+from .around import Around
+from .formula.objective import MAX_HESSIAN, listed
 from .kernels.surface import Surface
 from .methods.trust_region import held, part, restrict
 from .spectrum import Mask, U, every, spectrum, unit_scale
 from .types import Array, Evaluation, Need, Status
 from .vertex import Near
 
+SLACK = 1e-11  # of the noise s²: a rise of the loss by ten times what the gap test leaves is none
 NO_CERTIFICATE: dict[str, Any] = {
     "gradient_norm": None, "hessian_min_eigenvalue": None, "hessian_condition": None, "expected_gap": None,
     "convex": None, "why": "not judged",
@@ -46,6 +48,9 @@ class Verdict:
     largest: float = 0.0  # eigenvalue of the curvature of T, where the loss is its root
     step: Array | None = None  # the Newton step of all parameters, zero where a bound holds one
     evaluation: Evaluation | None = None  # with the curvature that was judged
+    lower: Array | None = None  # a lower point beside a stationary one that is no minimum
+    around: Around | None = None  # what looks further
+    kind: str = ""  # of a stationary point that is no minimum
 
 
 def judge(surface: Surface, theta: Array, start: Array, evaluation: Evaluation | None = None) -> Verdict:
@@ -189,11 +194,11 @@ class _Judge:
             values, vectors = np.linalg.eigh(self.root.T @ evaluation.curvature[free] @ self.root)
         self.certificate["hessian_min_eigenvalue"] = float(values[0])
         if not values[0] > 0:
-            return self._say(Status.STOPPED, self._saddle())
+            return self._saddle(values, self.root @ vectors[:, 0])
         exact_root = self.root @ vectors / np.sqrt(values)
         if (self.parts.values > 0).all():  # Newton's step by the exact Hessian, in place of that by JᵀWJ
             self.step = -exact_root @ (exact_root.T @ (self.parts.scale * (self.parts.vectors @ self.parts.slope)))
-        return self._say(Status.CONVERGED, self._kind(), exact_root)
+        return self._minimum(exact_root)
 
     def _general(self) -> Verdict:
         """A function or a likelihood near a stationary point."""
@@ -202,9 +207,12 @@ class _Judge:
         if self.objective.kinks - {"where"}:  # where may well be smooth, as in Huber's loss
             return self._say(Status.STOPPED, "the loss is not smooth: the minimum is not certified")
         if weakest < 0 and not self.singular[0]:
-            return self._say(Status.STOPPED, self._saddle())
-        if self.objective.kind not in ("likelihood", "robust") and self._lower_nearby():
-            return self._say(Status.STOPPED, "the gradient is zero but a lower point lies beside it: start elsewhere")
+            return self._saddle(self.parts.values, self.parts.vectors[:, 0] / self.parts.scale)
+        lower = None if self.objective.kind in ("likelihood", "robust") else self._lower_nearby()
+        if lower is not None:
+            best, better = self._words()
+            sentence = f"the gradient is zero but it is no {best}: a {better} point lies beside it; start elsewhere"
+            return self._say(Status.STOPPED, sentence, lower=lower, kind=f"no {best}")
         recession = self._recession()
         if recession is not None:
             return self._say(Status.UNIDENTIFIABLE, self._separated(*recession))
@@ -214,7 +222,30 @@ class _Judge:
             if self._levels_off():
                 return self._say(Status.STOPPED, "the function levels off on one side: it has no lowest point here")
             return self._say(Status.CONVERGED, "flat to second order: nothing lower was found beside it")
-        return self._say(Status.CONVERGED, self._kind(), self.root)
+        return self._minimum(self.root)
+
+    def _minimum(self, exact_root: Array) -> Verdict:
+        """A certified minimum, unless the noise hides that the loss falls for ever: where an error exceeds its value.
+
+        The gap is small down such a valley too, since its curvature vanishes with its slope.
+        """
+        if self.objective.columns and not self.objective.quadratic:
+            noise, rows = 1.0, self.evaluation.rows - int(self.free.sum())
+            if self.objective.squares and not self.objective.known_sigma:
+                noise = 2.0 * self.evaluation.sum / rows if rows > 0 else 0.0
+            errors = np.sqrt(noise * np.sum(exact_root**2, axis=1))
+            if (errors > self.size).any():
+                endless = self.around.valley(noise * SLACK)
+                if endless:
+                    return self._say(Status.STOPPED, runs_off(endless))
+        return self._say(Status.CONVERGED, self._kind() + self._at_bounds(), exact_root)
+
+    @cached_property
+    def around(self) -> Around:
+        """What looks further than the derivatives here."""
+        size = np.ones_like(self.theta)
+        size[self.free] = self.size
+        return Around(self.surface, self.theta, self.evaluation, self.free, self.parts, size)
 
     def _recession(self) -> tuple[Array, Array] | None:
         """A direction in which a likelihood rises for ever: the Newton step does not shrink then as the gap does."""
@@ -244,15 +275,18 @@ class _Judge:
 
     def _levels_off(self) -> bool:
         """Whether along the weakest eigenvector the function is higher on one side and equal far out on the other."""
-        behind, ahead = (change > 0 for change in self._probe(1.0))
+        behind, ahead = (change > 0 for _, change in self._probe(1.0))
         return behind != ahead
 
-    def _lower_nearby(self) -> bool:
-        """Whether θ ± 1e-3·d along the weakest eigenvector is lower."""
-        return min(self._probe(1e-3)) < 0
+    def _lower_nearby(self) -> Array | None:
+        """A lower point at θ ± 1e-3·d along the weakest eigenvector; where it is flat, of a function, also around."""
+        for there, change in self._probe(1e-3):
+            if change < -self.around.noise:
+                return there
+        return self.around.lower() if self.singular.any() and not self.objective.columns else None
 
-    def _probe(self, distance: float) -> tuple[float, float]:
-        """The change of T at θ ± distance·d along the weakest eigenvector; below rounding it is 0."""
+    def _probe(self, distance: float) -> list[tuple[Array, float]]:
+        """θ ± distance·d along the weakest eigenvector and the change of T there; below rounding it is 0."""
         direction = np.zeros_like(self.theta)
         direction[self.free] = self.parts.vectors[:, 0] / self.parts.scale
         peak = float(np.max(np.abs(direction[self.free]) / self.size))
@@ -262,8 +296,8 @@ class _Judge:
         for sign in (-1.0, 1.0):
             there = np.clip(self.theta + sign * move, self.objective.lower, self.objective.upper)
             change = self.surface.at(there, Need.VALUE).total - here
-            changes.append(0.0 if abs(change) <= 4.0 * U * abs(here) else change)
-        return changes[0], changes[1]
+            changes.append((there, 0.0 if abs(change) <= 4.0 * U * abs(here) else change))
+        return changes
 
     def _kind(self) -> str:
         upward = self.objective.sign < 0
@@ -272,12 +306,24 @@ class _Judge:
         if self.certificate["convex"]:
             what = "loss" if self.objective.columns else "function"
             return f"the maximum: the {what} is concave" if upward else f"the minimum: the {what} is convex"
-        best, better = ("maximum", "higher") if upward else ("minimum", "lower")
+        best, better = self._words()
         return f"a local {best}; that no other is {better} is not proved"
 
-    def _saddle(self) -> str:
+    def _at_bounds(self) -> str:
+        """Which parameters stand at a bound that holds them: their multipliers have the sign of a push against it."""
+        names = [n for n, free in zip(self.objective.layout.flat, self.free, strict=True) if not free]
+        return f"; {listed(names)} held at {'its bound' if len(names) == 1 else 'their bounds'}" if names else ""
+
+    def _words(self) -> tuple[str, str]:
+        return ("maximum", "higher") if self.objective.sign < 0 else ("minimum", "lower")
+
+    def _saddle(self, values: Array, steepest: Array) -> Verdict:
+        """A stationary point with a negative eigenvalue, by the curvatures there and the direction of the lowest."""
         worst = "minimum" if self.objective.sign < 0 else "maximum"
-        return f"the gradient is zero but the point is a saddle or a {worst}: start elsewhere"
+        kind = "a saddle" if values[-1] > 0 else f"a {worst}"
+        lower = self.around.downhill(steepest)
+        sentence = f"the gradient is zero but the point is {kind}: start elsewhere"
+        return self._say(Status.STOPPED, sentence, lower=lower, kind=kind)
 
     def _free_names(self) -> list[str]:
         return [n for n, free in zip(self.objective.layout.flat, self.free, strict=True) if free]
@@ -318,7 +364,8 @@ class _Judge:
             return self.gap / self.evaluation.weight
         return self.gap / max(self.evaluation.weight * self.evaluation.loss, 1e-300)
 
-    def _say(self, status: Status, sentence: str, exact_root: Array | None = None, *, near: bool = True) -> Verdict:
+    def _say(self, status: Status, sentence: str, exact_root: Array | None = None, *, near: bool = True,
+             lower: Array | None = None, kind: str = "") -> Verdict:  # fmt: skip
         """The verdict. `exact_root`, where the minimum is certified: R⁻¹ of the exact Hessian RᵀR."""
         step = np.zeros_like(self.theta)
         step[self.free] = self.step
@@ -327,7 +374,7 @@ class _Judge:
         if exact_root is not None:
             inverse, exact = self._inverse(self.root), self._inverse(exact_root)
         return Verdict(status, sentence, self.certificate, inverse, exact, not self.free.all(), near, largest, step,
-                       self.evaluation)  # fmt: skip
+                       self.evaluation, lower, self.around, kind)  # fmt: skip
 
     def _inverse(self, root: Array) -> Array:
         inverse = np.zeros((len(self.theta), len(self.theta)))
@@ -371,6 +418,14 @@ def _together(names: Sequence[str], shift: Array) -> str:
     """A direction in words, its six largest parts."""
     parts = [f"{names[i]} by {shift[i]:+.4g}" for i in np.argsort(-np.abs(shift))[:6] if shift[i] != 0]
     return ", ".join(parts) + " together" * (len(parts) > 1)
+
+
+def runs_off(names: tuple[str, ...]) -> str:
+    """What is said of a valley without an end."""
+    return (
+        f"there is no minimum that way: the loss falls for ever, ever less, as {' and '.join(names[:8])} "
+        f"run{'s' * (len(names) == 1)} to infinity; set bounds, or start elsewhere"
+    )
 
 
 def _convexity(surface: Surface, curvature: Array) -> dict[str, Any]:

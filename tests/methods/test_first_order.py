@@ -279,14 +279,13 @@ RULE_ERRORS = {
     "adam(beta3=1)": "adam(beta3=1): beta3 is not one of its numbers; it takes beta1=0.9, beta2=0.999, epsilon=1e-08",
     "adam(beta1=x)": "adam(beta1=x): 'x' is not a number",
     "gd(beta=1)": "gd(beta=1): beta is not one of its numbers; it takes no numbers",
-    "lbfgs": "the method lbfgs is not built yet; use auto, newton or gd",
 }
 
 
 @pytest.mark.parametrize("text", RULE_ERRORS)
 def test_a_rule_that_cannot_be_used_shows_the_place_and_the_mend(text):
     with pytest.raises(steepest.SteepestError) as error:
-        run(text, "quadratic", None if text == "lbfgs" else 0.1)
+        run(text, "quadratic", 0.1)
     assert str(error.value) == RULE_ERRORS[text]
 
 

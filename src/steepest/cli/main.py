@@ -75,7 +75,7 @@ _where_to = _options(
 )
 _how = _options(
     click.option("--method", default="auto", show_default=True,
-                 help="auto gauss-newton newton gd sgd momentum nesterov adagrad rmsprop adam, or an update rule."),
+                 help="auto gauss-newton newton lbfgs gd sgd momentum nesterov adagrad rmsprop adam, or a rule."),
     click.option("--rate", metavar="R", help="Learning rate: a number, or a formula of step and epoch."),
     click.option("--scale", metavar="auto", help="auto: first-order steps in standardised parameters."),
     click.option("--steps", metavar="N", callback=whole_option, help="Stop after N steps."),

@@ -21,6 +21,7 @@ from .path import Path
 
 WORN = 1e-6  # a loss smaller by this than where its sums were collected is read anew: they have ten digits left
 DIVERGED = 1e6  # times the scale of the loss at the start
+LEFT = 50  # stationary points that a run leaves for lower ones beside them
 CHUNK = 1 << 18  # rows that machine code goes through before clock, keyboard and limits are looked at
 HANDED = 1 << 14  # steps that are made at once where each is handed out
 RECORDED = 1 << 21  # numbers that are recorded of steps made at once: 16 MiB
@@ -60,6 +61,8 @@ class Course:
         self.default_limit = False
         self.passes = 0.0  # readings of all rows that count against limits: no pass 0, no tests
         self.collected: Quadratic | None = None  # the sums of a quadratic loss, which stand for its rows
+        self.away: Array | None = None  # where to go on from a stationary point that is no minimum
+        self.left = 0  # how many such points were left
         self.first_move = 0.0  # how far the first update would have changed the loss along a straight line
 
     def arrive(self, theta: Array, evaluation: Evaluation) -> None:
@@ -186,6 +189,14 @@ class Course:
         assert self.first is not None
         scale = max(abs(self.first.loss), self.first_move)
         return self.number > 0 and self.surface.objective.sign * (evaluation.loss - self.first.loss) > DIVERGED * scale
+
+    def leave(self) -> bool:
+        """Go on from the lower point that the verdict has found beside a stationary one; whether there is one."""
+        lower = None if self.verdict is None else self.verdict.lower
+        if lower is None or self.left >= LEFT:
+            return False
+        self.away, self.left = lower, self.left + 1
+        return True
 
     @property
     def curved(self) -> Need:

@@ -16,12 +16,13 @@ from ..formula.objective import listed
 from ..kernels.surface import Surface
 from ..methods.finishing import Region
 from ..methods.first_order import FirstOrder
+from ..methods.lbfgs import LBFGS
 from ..methods.simplex import Simplex
 from ..methods.stopping import Limits
 from ..strategy import Guarantee, bounded, settle_rate, standardised
 from ..types import Array, Evaluation, Need, Status, Step
 from ..verdict import judge
-from . import full
+from . import endings, full
 from .batches import MiniBatches
 from .course import Course, counted
 
@@ -53,6 +54,8 @@ class Descent(Course):
             yield from MiniBatches(self, limits, self.plan.batch).steps(evaluation)
         elif isinstance(self.plan.method, Region | Simplex):
             yield from full.second_order(self, limits, evaluation)
+        elif isinstance(self.plan.method, LBFGS):
+            yield from full.plain(self, limits, evaluation, endings.QuasiNewton())
         else:
             yield from full.first_order(self, limits, evaluation)
 

@@ -6,20 +6,28 @@ import math
 
 import numpy as np
 
+from ..formula.objective import listed
 from ..kernels.quadratic import Quadratic
 from ..methods.finishing import Region
 from ..methods.first_order import FirstOrder
+from ..methods.lbfgs import LBFGS
 from ..methods.stopping import Limits, Reached
-from ..spectrum import length
+from ..methods.trust_region import NOISE
+from ..spectrum import U, length
 from ..strategy import AUTO, conditions
 from ..types import Array, Evaluation, Need, Status
-from ..verdict import judge, near
-from .course import Course, Ending, counted
+from ..verdict import judge, near, runs_off
+from .course import DIVERGED, Course, Ending, counted
 
+HIDDEN = 1e-12  # a rise of the loss, relative, that may be rounding where large terms cancel in it
+DUST = 1e-14  # of a parameter that started at 0 and is measured by 1 there
+NEARLY = 1e-3  # of its size: a Newton step within which its model holds
 SMALL = 1e-6  # a correction relative to what is corrected
 FAR = 1e30  # times the start, after a hundred steps: no minimum lies there
+GONE = 1e10  # times the start: such parameters are named beside one that is so far
 NOT_FINITE = "the parameters are not finite any more"
 RUN_AWAY = "the loss has run away"
+QUIET = 3  # steps in a row that hardly move
 HOVER = "; mini-batches hover around it: a lower rate comes nearer"
 
 
@@ -59,6 +67,57 @@ class SecondOrder:
         return None
 
 
+class QuasiNewton:
+    """The end of a run of lbfgs, which knows no curvature: when a test is worth its pass.
+
+    Tested are the steps 1, 2, 4, 8, ... and those that hardly move. Above `MAX_HESSIAN` parameters nothing can be
+    tested: three such steps in a row end the run there.
+    """
+
+    def __init__(self) -> None:
+        self._before: tuple[Array, float] | None = None
+        self._quiet = 0
+        self._next = 0.0  # the norm of the slope below which a test may have another answer than the last one
+
+    def __call__(self, course: Course, limits: Limits, evaluation: Evaluation, trials: int) -> Ending | None:
+        """Divergence, the limits, and the test where it may hold."""
+        ending = over(course, limits, evaluation, trials)
+        if ending is not None:
+            return ending
+        self._quiet = self._quiet + 1 if self._hardly_moved(course, evaluation) else 0
+        self._before = course.theta, evaluation.total
+        if course.surface.objective.large:
+            return _uncertified(course, evaluation) if self._quiet >= QUIET else None
+        norm = length(evaluation.slope)
+        if course.number & (course.number - 1) and not (self._quiet and norm <= self._next):
+            return None
+        self._next = 0.1 * norm
+        ending = tested(course, None) if course.number else None
+        if ending is None:
+            course.leave()
+        return ending
+
+    def _hardly_moved(self, course: Course, evaluation: Evaluation) -> bool:
+        """Whether the step changed no parameter in the digits that count, or the loss by no more than its rounding."""
+        if self._before is None:
+            return False
+        theta, total = self._before
+        size = np.maximum(np.abs(course.theta), np.abs(course.theta - course.start))
+        still = np.abs(course.theta - theta) <= 1e-8 * np.maximum(size, 1e-8 * float(size.max()))
+        return bool(still.all()) or total - evaluation.total <= NOISE * abs(total)
+
+
+def _uncertified(course: Course, evaluation: Evaluation) -> Ending:
+    """Too many parameters for a Hessian: as near as steps lead, and no word on what kind of point it is."""
+    course.verdict = judge(course.surface, course.theta, course.start, evaluation)
+    course.default_limit = True
+    norm = length(evaluation.gradient)
+    return (
+        Status.STOPPED,
+        f"stopped: gradient: |gradient| = {norm:.3g}, no step falls further; {course.verdict.sentence}",
+    )
+
+
 def _corrected(course: Course, evaluation: Evaluation) -> Ending | None:
     """The minimum of squares: one correction by the gradient and the exact Hessian, which have given the certificate.
 
@@ -84,10 +143,36 @@ def over(course: Course, limits: Limits, evaluation: Evaluation, trials: int) ->
     if course.runaway(evaluation):
         return diverged(course, RUN_AWAY)
     if course.number > 100 and float(np.abs(course.theta).max()) > FAR * max(1.0, float(np.abs(course.start).max())):
-        way = "rises" if course.surface.objective.sign < 0 else "falls"
-        return diverged(course, f"the parameters run to infinity: it {way} without bound")
+        return diverged(course, _runaway(course, evaluation))
     met = limits.reached(course.number, trials, length(evaluation.gradient), evaluation.loss)
     return limit(course, met) if met else None
+
+
+def _runaway(course: Course, evaluation: Evaluation) -> str:
+    """Which parameters run to infinity, and whether the loss goes there too."""
+    assert course.first is not None
+    way = "rises" if course.surface.objective.sign < 0 else "falls"
+    gone = np.abs(course.theta) > GONE * np.maximum(1.0, np.abs(course.start))
+    names = [n for n, far in zip(course.surface.objective.layout.flat, gone, strict=True) if far]
+    bound = "without bound" if abs(evaluation.loss) > DIVERGED * max(1.0, abs(course.first.loss)) else "for ever"
+    return f"{listed(names, 8)} run{'s' * (len(names) == 1)} to infinity: it {way} {bound}"
+
+
+def _endless(course: Course) -> str:
+    """What holds of a run that finds its own step and ends short of a minimum: a valley without an end, or the verdict.
+
+    It costs some hundred passes, so it is not asked where a limit of the user's has ended the run.
+    """
+    verdict = course.verdict
+    assert verdict is not None
+    if (
+        (verdict.near and verdict.lower is None)
+        or verdict.around is None
+        or not isinstance(course.plan.method, Region | LBFGS)
+    ):
+        return verdict.sentence
+    names = verdict.around.valley(0.0)
+    return runs_off(names) if names else verdict.sentence
 
 
 def tested(course: Course, evaluation: Evaluation | None) -> Ending | None:
@@ -99,9 +184,9 @@ def tested(course: Course, evaluation: Evaluation | None) -> Ending | None:
 
 
 def saddle(course: Course) -> Ending | None:
-    """A second-order method at a stationary point that is no minimum: only negative curvature leads on."""
+    """A second-order method at a stationary point that is no minimum goes on beside it, or along negative curvature."""
     assert course.verdict is not None
-    if course.plan.method.need is Need.HESSIAN:
+    if course.leave() or course.plan.method.need is Need.HESSIAN:
         return None
     course.default_limit = True
     return Status.STOPPED, f"stopped: {course.verdict.sentence}"
@@ -121,35 +206,61 @@ def limit(course: Course, met: Reached, *, arrive: bool = False) -> Ending:
     batches = course.plan.batch is not None
     course.default_limit = met.rule == "default" and not batches
     kind = "stopped: gradient" if met.rule == "gradient" else "stopped"
+    said = _endless(course) if met.rule == "default" else course.verdict.sentence
     after = (HOVER if batches else _too_high(course)) + _condition(course, course.verdict.evaluation)
-    return Status.STOPPED, f"{kind}: {met.sentence}; {course.verdict.sentence}{after}"
+    return Status.STOPPED, f"{kind}: {met.sentence}; {said}{after}"
 
 
-def stalled(course: Course, why: str) -> Ending:
-    """No further step: converged, or put back to 0 what began there and only rounding keeps from it, or stopped."""
+def stalled(course: Course, why: str) -> Ending | None:
+    """No further step: converged, also at a Newton step from it which the rounding of the loss hides; or stopped.
+
+    What began at 0 and only rounding keeps from it is put back there. None where a lower point lies beside it, from
+    which a method that finds its own step goes on.
+    """
     ending = tested(course, course.evaluation)
     assert course.verdict is not None and course.evaluation is not None
-    back = _zeroed(course)
-    if ending is None and back is not None:
-        here = course.theta, course.evaluation, course.verdict
-        course.theta, course.evaluation = back, course.look(back, course.plan.method.need)
-        ending = tested(course, course.evaluation)
-        if ending is None:
-            course.theta, course.evaluation, course.verdict = here
+    here = course.theta, course.evaluation, course.verdict
+    for candidate in (_zeroed, _polished, _polished, _zeroed):
+        point = None if ending is not None or course.evaluation is None else candidate(course)
+        if point is None:
+            continue
+        there = course.look(point, course.curved)
+        if there.finite and there.total <= here[1].total + HIDDEN * abs(here[1].total):
+            course.theta, course.evaluation = point, there
+            ending = tested(course, there)
+    if ending is None:
+        course.theta, course.evaluation, course.verdict = here
+    if ending is None and isinstance(course.plan.method, Region | LBFGS) and course.leave():
+        return None
     course.default_limit = ending is None
     if ending is not None:
         return ending
-    return Status.STOPPED, f"stopped: {why}; {course.verdict.sentence}{_condition(course, course.verdict.evaluation)}"
+    return Status.STOPPED, f"stopped: {why}; {_endless(course)}{_condition(course, course.verdict.evaluation)}"
 
 
 def _zeroed(course: Course) -> Array | None:
-    """theta with the parameters at 0 that started there and that a Newton step would bring nearer to it."""
+    """theta with the parameters at 0 that started there and that a Newton step would bring nearer to it.
+
+    Or that are as near to it as a Newton step of pure rounding is long.
+    """
     assert course.verdict is not None
     if course.verdict.step is None:
         return None
-    nearer = np.abs(course.theta + course.verdict.step) <= 0.5 * np.abs(course.theta)
+    step = course.verdict.step
+    nearer = np.abs(course.theta + step) <= 0.5 * np.abs(course.theta)
+    nearer |= np.maximum(np.abs(course.theta), np.abs(step)) <= DUST
     back = (course.start == 0) & (course.theta != 0) & nearer
     return np.where(back, 0.0, course.theta) if back.any() else None
+
+
+def _polished(course: Course) -> Array | None:
+    """A Newton step on, where that is small: the slope has digits left when the loss has none."""
+    assert course.verdict is not None
+    step = course.verdict.step
+    if course.verdict.near or step is None or not isinstance(course.plan.method, Region | LBFGS):
+        return None
+    size = np.maximum(np.abs(course.theta), np.abs(course.theta - course.start))
+    return course.inside(course.theta + step) if np.all(np.abs(step) <= NEARLY * size + U) else None
 
 
 def diverged(course: Course, what: str, evaluation: Evaluation | None = None) -> Ending:
@@ -158,8 +269,8 @@ def diverged(course: Course, what: str, evaluation: Evaluation | None = None) ->
     place = ""
     if evaluation is not None and not evaluation.finite:
         place = f" ({course.surface.offence(course.theta, evaluation)})"
-    mend = "start nearer" if isinstance(course.plan.method, Region) else "lower the rate"
-    if "without bound" in what:
+    mend = "start nearer" if isinstance(course.plan.method, Region | LBFGS) else "lower the rate"
+    if " to infinity: " in what:
         mend = "there is no end that way: set bounds, or start elsewhere"
         if objective.formula.left is None and objective.columns:
             mend = "without = the formula is the loss of a row: was y = ... meant?"
@@ -185,7 +296,7 @@ def _too_high(course: Course) -> str:
 def _condition(course: Course, evaluation: Evaluation | None) -> str:
     """Why a first-order run crawls: the condition, its pace where that is known, and what standardising would give."""
     plan, guarantee, rate = course.plan, course.guarantee, _rate(course)
-    if isinstance(plan.method, Region):
+    if isinstance(plan.method, Region | LBFGS):
         return ""
     known, pace = None, ""
     if guarantee is not None and guarantee.smallest > 0 and rate is not None and rate <= guarantee.limit:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -75,6 +76,8 @@ def plain(
             assert course.first is not None
             method, ending = course.plan.method, None
             proposal, state = method.update(course.first, method.init(course.start), course.start, done + 1, done)
+        if course.away is not None:  # the method begins anew beside the stationary point
+            proposal, state, course.away = course.away, replace(method.init(theta), accepted=state.accepted), None
         if state.accepted or ending is not None:
             step, last = course.announce(here, ending)
             yield step

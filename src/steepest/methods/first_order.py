@@ -235,7 +235,8 @@ class Backtracking:
         self, evaluation: Evaluation, inner: State, theta: Array, rate: float, step: int, epoch: int
     ) -> tuple[Array, State]:
         proposal, after = self.inner.with_rate(rate).update(evaluation, inner, theta, step, epoch)
-        return proposal, State(memory=(evaluation, theta, inner, rate, after))
+        still = not evaluation.gradient.any() and np.array_equal(proposal, theta)  # the rate would grow for ever
+        return proposal, State(True, "the gradient is zero" * still, (evaluation, theta, inner, rate, after))
 
 
 def first_order(text: str, rate: float | str | None) -> FirstOrder | None:

@@ -47,6 +47,7 @@ class Memory:
     predicted: float
     scale: Array
     typical: float = 0.0  # |loss| at the start
+    clipped: bool = False  # a bound cuts the step off: the model may then promise nothing along what is left
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ class TrustRegion:
 
     def _reject(self, here: Memory, radius: float) -> tuple[Array, State]:
         """Back to the accepted point with a smaller radius."""
-        if radius <= U * max(length(here.scale * here.theta), 1e-300) or not here.predicted > 0:
+        if radius <= U * max(length(here.scale * here.theta), 1e-300) or not (here.predicted > 0 or here.clipped):
             return here.theta, State(False, NO_STEP, here)
         return self._propose(replace(here, radius=radius), False)
 
@@ -135,11 +136,31 @@ class TrustRegion:
         whole = theta + step
         trial = np.minimum(np.maximum(whole, self.lower), self.upper)
         predicted = -float(parts.slope.dot(along) + 0.5 * along.dot(parts.values * along))
-        if not every(trial == whole):
-            moved = trial - theta
-            predicted = -float(slope @ moved + 0.5 * moved @ curvature @ moved)
+        clipped = not every(trial == whole)
+        if clipped:
+            choices = [trial, self._along_bounds(here, free, trial - theta, trial != whole)]
+            predicted, trial = max(((promise(slope, curvature, t - theta), t) for t in choices), key=lambda c: c[0])
         stalled = "" if not every(trial == theta) else "the gradient is zero to rounding"
-        return trial, State(accepted, stalled, replace(here, predicted=predicted), gap=parts.gap)
+        return trial, State(accepted, stalled, replace(here, predicted=predicted, clipped=clipped), gap=parts.gap)
+
+    def _along_bounds(self, here: Memory, free: Mask, moved: Array, hit: Mask) -> Array:
+        """The minimum of the model within the radius where the bounds that a step has hit are held, one set by one."""
+        evaluation, theta = here.evaluation, here.theta
+        curvature = evaluation.curvature
+        assert curvature is not None
+        while True:
+            moved, free = np.where(hit, moved, 0.0), free & ~hit
+            if not np.count_nonzero(free):
+                return theta + moved
+            slope = evaluation.slope + curvature @ moved
+            parts = spectrum(part(curvature, free), slope[free], None, here.scale[free])
+            moved[free] = parts.vectors @ self._along(parts, here.radius) / parts.scale
+            whole = theta + moved
+            trial = np.minimum(np.maximum(whole, self.lower), self.upper)
+            beyond = free & (trial != whole)
+            if not np.count_nonzero(beyond):
+                return trial
+            moved, hit = trial - theta, hit | beyond
 
 
 @dataclass(frozen=True)
@@ -157,12 +178,17 @@ class Marquardt(TrustRegion):
 
     def _reject(self, here: Memory, radius: float) -> tuple[Array, State]:
         """Back to the accepted point with more damping."""
-        if here.radius <= U or not here.predicted > 0:
+        if here.radius <= U or not (here.predicted > 0 or here.clipped):
             return here.theta, State(False, NO_STEP, here)
         return self._propose(replace(here, radius=here.radius / HARDEN), False)
 
     def _along(self, parts: Spectrum, radius: float) -> Array:
         return parts.along(1.0 / radius)
+
+
+def promise(slope: Array, curvature: Array, moved: Array) -> float:
+    """What the quadratic model promises of a step."""
+    return -float(slope @ moved + 0.5 * moved @ curvature @ moved)
 
 
 def held(theta: Array, slope: Array, lower: Array, upper: Array) -> Mask:
