@@ -493,7 +493,7 @@ def test_y_is_checked_in_every_part_of_a_file_with_its_place(tmp_path):
 @pytest.mark.parametrize("loss", ["poisson", "gamma"])
 def test_a_prediction_that_is_not_positive_at_the_start_says_write_exp(loss):
     with pytest.raises(steepest.FitError) as error:
-        steepest.fit("y = a + b*x", {"x": [1.0, -3.0, 2.0], "y": [1.0, 2.0, 3.0]}, loss=loss)
+        steepest.fit("y = a + b*x", {"x": [1.0, -3.0, 2.0], "y": [1.0, 2.0, 3.0]}, loss=loss, start={"a": 1, "b": 1})
     assert "prediction is -2 at row 1" in str(error.value) and "write exp(...)" in str(error.value)
 
 
