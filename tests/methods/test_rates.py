@@ -92,7 +92,7 @@ def test_a_convex_loss_has_the_minimum_and_no_local_one(name):
     fit = steepest.fit(formula, DATA, loss=loss)
     assert fit.certificate["convex"] is True and fit.certificate["why"]
     if fit.status == "converged":
-        assert fit.message == "the minimum: the loss is convex"
+        assert fit.message.startswith("the minimum: the loss is convex")  # then how many starts end in it
 
 
 def test_a_loss_that_is_not_convex_has_a_local_minimum_whose_formula_is_named():
