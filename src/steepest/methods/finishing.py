@@ -55,16 +55,15 @@ class Finishing:
             evaluation = replace(evaluation, total=math.nan)  # go on as before, nearer
         method = self.near if here.near else self.far
         proposal, inner = method.update(evaluation, here.inner, theta, step, epoch)
-        best = evaluation if evaluation.solved is None else evaluation.solved
-        accepted = best.total if inner.accepted else here.accepted
-        arriving = not here.near and self._close(inner, accepted, best)
+        point: Evaluation = inner.memory.evaluation  # the accepted one, with its linear parameters solved or not
+        arriving = not here.near and self._close(inner, point)
         need = self.near.need if here.near or arriving else inner.need
-        return proposal, replace(inner, memory=Memory(inner, accepted, here.near, arriving), need=need)
+        return proposal, replace(inner, memory=Memory(inner, point.total, here.near, arriving), need=need)
 
-    def _close(self, inner: State, total: float, evaluation: Evaluation) -> bool:
+    def _close(self, inner: State, evaluation: Evaluation) -> bool:
         """Whether the next step is a small part of a standard error, by digits that the Gram matrix has."""
         p, rows = len(evaluation.slope), evaluation.rows
-        variance = 2.0 * total / (rows - p) if rows > p else 0.0
+        variance = 2.0 * evaluation.total / (rows - p) if rows > p else 0.0
         return evaluation.factor is None and 2.0 * inner.gap <= CLOSE**2 * p * variance
 
 
