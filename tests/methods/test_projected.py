@@ -241,7 +241,7 @@ def test_gauss_newton_asked_by_name_takes_its_steps_in_all_parameters():
     formula, data, start = planted("decay")
     fit = steepest.fit(formula, data, start=start, method="gauss-newton")
     assert "solved" not in fit.why
-    assert set(fit.missing_start) == {"a", "c"}
+    assert set(fit.starts["names"]) == {"a", "c"}
 
 
 def test_a_vector_is_solved_beside_a_nonlinear_parameter():
