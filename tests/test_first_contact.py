@@ -377,16 +377,16 @@ write ) where it ends
         status=1,
         printed="""\
 signal = a*time2 + b*time + c
-unidentifiable: the data do not determine a, time2, c: 2 combinations of them are free
+unidentifiable: no data tell a, time2 and c apart: only a*time2 + c is determined
 
 parameter          value
-a            1.708207887
-time2        1.708766734
+a            2.356775641
+time2                  1
 b          -0.3908881119
-c            1.794622402
+c            2.356775641
 
-loss 0.1740544949 (squares), rms 0.590008, 12 rows, gauss-newton: 5 steps, 26 passes, 0.00714 s
-method: gauss-newton, because the loss is a sum of squared residuals
+loss 0.1740544949 (squares), rms 0.590008, 12 rows, gauss-newton: 1 step, 5 passes, 0.00954 s
+method: gauss-newton, because the loss is a sum of squared residuals; a, b, c are solved exactly at each step; the last steps are in all parameters
 data: signal, time; parameters: a, time2, b, c
 no start was given for a, time2, b, c: began at 1
 no errors: errors hold only at a minimum
@@ -427,7 +427,7 @@ start is a dict by name, as in {'a': ...}; not [5, 0.3, 1]
         mend="known are",
         error=steepest.FitError,
         printed="""\
-error: gauss newton is not a method; known are auto, gd, momentum, nesterov, adagrad, rmsprop, adam, sgd, gauss-newton, newton, or an update rule such as 'theta = theta - rate*g'
+error: gauss newton is not a method; known are auto, gd, momentum, nesterov, adagrad, rmsprop, adam, sgd, lbfgs, gauss-newton, newton, or an update rule such as 'theta = theta - rate*g'
 """,
         options={"method": "gauss newton"},
     ),
@@ -448,15 +448,15 @@ error: method auto reads all rows at every step; for batch=4 use sgd, momentum o
         status=1,
         printed="""\
 signal = a*exp(-b*time) + c
-unidentifiable: 2 rows cannot determine 3 parameters; the data do not determine a, b, c one by one: moving a by -1, c by +1, b by +0.618 together leaves the loss as it is
+unidentifiable: 2 rows cannot determine 3 parameters; the data do not determine a, b, c one by one: moving c by +1, a by -1, b by +0.618 together leaves the loss as it is
 
 parameter         value
 a           2.239314701
 b          0.8687745934
 c           3.760685299
 
-loss 1.972152263e-31 (squares), rms 6.28037e-16, 2 rows, gauss-newton: 7 steps, 17 passes, 0.00406 s
-method: gauss-newton, because the loss is a sum of squared residuals
+loss 4.598524624e-25 (squares), rms 9.59012e-13, 2 rows, gauss-newton: 7 steps, 18 passes, 0.00828 s
+method: gauss-newton, because the loss is a sum of squared residuals; a, c are solved exactly at each step; the last steps are in all parameters; that led to no minimum, so that all parameters took steps, from the start
 data: signal, time; parameters: a, b, c
 no start was given for a, b, c: began at 1
 no errors: errors hold only at a minimum
