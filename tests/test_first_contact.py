@@ -427,7 +427,7 @@ start is a dict by name, as in {'a': ...}; not [5, 0.3, 1]
         mend="known are",
         error=steepest.FitError,
         printed="""\
-error: gauss newton is not a method; known are auto, gd, momentum, nesterov, adagrad, rmsprop, adam, sgd, gauss-newton, newton, or an update rule such as 'theta = theta - rate*g'
+error: gauss newton is not a method; known are auto, gd, momentum, nesterov, adagrad, rmsprop, adam, sgd, lbfgs, gauss-newton, newton, or an update rule such as 'theta = theta - rate*g'
 """,
         options={"method": "gauss newton"},
     ),
