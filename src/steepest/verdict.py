@@ -176,7 +176,11 @@ class _Judge:
         if self.objective.squares and self.objective.penalty is None:
             return True
         scale = np.sqrt(2.0 * abs(self.evaluation.total)) if self.objective.squares else abs(self.evaluation.total)
-        return bool(np.all(np.abs(self.parts.slope[self.singular]) <= 1e-8 * max(1.0, float(scale))))
+        slope = np.abs(self.parts.slope[self.singular])
+        if not self.objective.squares:  # a function that falls for ever is steep beside its sizes, however low it is
+            along = np.abs(self.parts.vectors[:, self.singular]) / self.parts.scale[:, None] / self.size[:, None]
+            slope = np.maximum(slope, slope / np.maximum(along.max(axis=0), 1e-300))
+        return bool(np.all(slope <= 1e-8 * max(1.0, float(scale))))
 
     def _residual(self) -> Verdict:
         """A residual loss near a stationary point: is it a minimum, and do the data determine it?"""
