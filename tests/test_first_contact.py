@@ -385,7 +385,7 @@ time2                  1
 b          -0.3908881119
 c            2.356775641
 
-loss 0.1740544949 (squares), rms 0.590008, 12 rows, gauss-newton: 1 step, 5 passes, 0.00954 s
+loss 0.1740544949 (squares), rms 0.590008, 12 rows, gauss-newton: 1 step, 5 passes, 0.0151 s
 method: gauss-newton, because the loss is a sum of squared residuals; a, b, c are solved exactly at each step; the last steps are in all parameters
 data: signal, time; parameters: a, time2, b, c
 no start was given for a, time2, b, c: began at 1
@@ -448,15 +448,15 @@ error: method auto reads all rows at every step; for batch=4 use sgd, momentum o
         status=1,
         printed="""\
 signal = a*exp(-b*time) + c
-unidentifiable: 2 rows cannot determine 3 parameters; the data do not determine a, b, c one by one: moving c by +1, a by -1, b by +0.618 together leaves the loss as it is
+unidentifiable: 2 rows cannot determine 3 parameters; the data do not determine a, b, c one by one: moving c by +1, a by -1, b by +0.8355 together leaves the loss as it is
 
-parameter         value
-a           2.239314701
-b          0.8687745934
-c           3.760685299
+parameter        value
+a          2.056569719
+b                    1
+c          3.943430281
 
-loss 4.598524624e-25 (squares), rms 9.59012e-13, 2 rows, gauss-newton: 7 steps, 18 passes, 0.00828 s
-method: gauss-newton, because the loss is a sum of squared residuals; a, c are solved exactly at each step; the last steps are in all parameters; that led to no minimum, so that all parameters took steps, from the start
+loss 0 (squares), rms 0, 2 rows, gauss-newton: 1 step, 6 passes, 0.00585 s
+method: gauss-newton, because the loss is a sum of squared residuals; a, c are solved exactly at each step; the last steps are in all parameters
 data: signal, time; parameters: a, b, c
 no start was given for a, b, c: began at 1
 no errors: errors hold only at a minimum

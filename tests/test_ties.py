@@ -89,7 +89,11 @@ def test_a_tie_is_shown_saved_and_printed_as_json(tmp_path):
         ({"fixed": {"b2": "b1 = 2"}}, steepest.FormulaError, "an expression, not an equation"),
         ({"fixed": {"b2": "2*"}}, steepest.FormulaError, "ends too early"),
         ({"fixed": {"b2": "b1"}, "bounds": {"b2": (0, 1)}}, steepest.FitError, "bound b1 instead"),
-        ({"fixed": {"b2": "log(-b1)"}, "start": dict.fromkeys(("a1", "b1", "a2", "c"), 1.0)}, steepest.FitError, "log of a negative number in log"),
+        (
+            {"fixed": {"b2": "log(-b1)"}, "start": dict.fromkeys(("a1", "b1", "a2", "c"), 1.0)},
+            steepest.FitError,
+            "log of a negative number in log",
+        ),
     ],
 )
 def test_a_tie_that_cannot_be_used_is_refused(options, error, words):

@@ -165,6 +165,9 @@ class Course:
             return False
         if limits.by_target or limits.reached(self.number, trials) or self.surface.objective.structure.combinations:
             return False
+        rest = method.far.rest
+        if np.array_equal(self.theta[rest], self.start[rest]):  # nowhere else to come from
+            return False
         whole = replace(method, far=method.far.whole)
         self.plan = replace(self.plan, method=whole)
         self.note("that led to no minimum, so that all parameters took steps, from the start")
