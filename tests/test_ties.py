@@ -18,6 +18,7 @@ DATA = {
     "y": 2 * np.exp(-0.7 * X) + 3 * np.exp(-1.4 * X) + 0.5 + 0.05 * np.random.default_rng(0).normal(size=60),
 }
 TWO = "y = a1*exp(-b1*x) + a2*exp(-b2*x) + c"
+ONES = dict.fromkeys(("a1", "b1", "a2", "c"), 1.0)
 
 
 def test_a_tied_fit_is_scipy_s_fit_of_the_formula_with_the_tie_written_in():
