@@ -227,6 +227,20 @@ class TileLoop:
     def _least(self, a: Value, b: Value) -> Value:
         return self.builder.select(self.builder.icmp_signed("<", a, b), a, b)
 
+    def _each(self, item: Item, values: Mapping[int, Any], action: Callable[[Any], None]) -> None:
+        """`action(j)` for every column of an item: a number each, or a loop of the program where they are many."""
+        matrices = [values[m] for _, m in item.terms if m is not None]
+        if item.width > UNROLLED and all(m.values is None for m in matrices):
+
+            def one(j: Value, _: list[Value]) -> Sequence[Value]:
+                action(j)
+                return ()
+
+            repeat(self.builder, integer(0), integer(item.width), 1, [], one)
+        else:
+            for j in range(item.width):
+                action(j)
+
 
 def values_loop(graph: Graph, outputs: Sequence[int], layout: Layout, columns: Sequence[str],
                 kinds: Mapping[str, Kind]) -> str:  # fmt: skip
@@ -424,20 +438,6 @@ class SumsLoop(TileLoop):
             self.memory.store(value, self.scratch, place)
 
     # items -------------------------------------------------------------------------------------------------
-    def _each(self, item: Item, values: Mapping[int, Any], action: Callable[[Any], None]) -> None:
-        """`action(j)` for every column of an item: a number each, or a loop of the program where they are many."""
-        matrices = [values[m] for _, m in item.terms if m is not None]
-        if item.width > UNROLLED and all(m.values is None for m in matrices):
-
-            def one(j: Value, _: list[Value]) -> Sequence[Value]:
-                action(j)
-                return ()
-
-            repeat(self.builder, integer(0), integer(item.width), 1, [], one)
-        else:
-            for j in range(item.width):
-                action(j)
-
     def _factors(self, node: int) -> tuple[bool, tuple[int, ...]]:
         """A summand as plus (True) or minus one or two factors."""
         plus = True

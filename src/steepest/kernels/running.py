@@ -188,12 +188,12 @@ def sums_program(rows: RowSums) -> tuple[Any, ...]:
 
 
 @cache
-def _folding(target: Target) -> tuple[Callable[..., None], Library]:
-    library = build(fold_loop(), target)
+def _folding(loop: Callable[[], str], target: Target) -> tuple[Callable[..., None], Library]:
+    library = build(loop(), target)
     call = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
     return call(library.address("fold")), library
 
 
-def fold(total: Array, tiles: Array) -> None:
-    """The rows of `tiles` (tiles, size) added to `total` (size,), one after the other."""
-    _folding(Target.chosen())[0](address(total), address(tiles), *tiles.shape)
+def fold(total: Array, tiles: Array, loop: Callable[[], str] = fold_loop) -> None:
+    """The rows of `tiles` (tiles, ...) added to `total` (..., size), one after the other."""
+    _folding(loop, Target.chosen())[0](address(total), address(tiles), len(tiles), total.shape[-1])

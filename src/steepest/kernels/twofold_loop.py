@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
-from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,9 +14,8 @@ from ..types import Array, Total
 from .emission import FIRST, POINTER, UNROLLED, Kind, Matrix, Memory, Rows, integer, operation, repeat
 from .lanes import INTEGER, WIDTH, Lanes
 from .loops import REGISTERS, TileLoop
-from .machine import Library, Target, build
 from .native import AT_ONCE, HELD
-from .running import Loop, Pass, address, remembered, sums_program
+from .running import Loop, Pass, fold, remembered, sums_program
 from .twofold import Arithmetic, Twofold, Value
 
 PLAIN = 8  # operations on plain numbers that one on pairs is, about
@@ -130,19 +127,6 @@ class TwofoldLoop(TileLoop):
             at += item.width
         return sums
 
-    def _each(self, item: Item, values: Mapping[int, Any], action: Callable[[Any], None]) -> None:
-        """`action(j)` for every column of an item: a number each, or a loop of the program where they are many."""
-        if item.width > UNROLLED and all(m is not None and values[m].values is None for _, m in item.terms):
-
-            def one(j: Value, _: list[Value]) -> Sequence[Value]:
-                action(j)
-                return ()
-
-            repeat(self.builder, integer(0), integer(item.width), 1, [], one)
-        else:
-            for j in range(item.width):
-                action(j)
-
     def _term(self, item: Item, j: Any, values: Mapping[int, Any]) -> Value:
         """Column j of an item."""
         arithmetic, total = self.rows.arithmetic, None
@@ -193,7 +177,7 @@ class TwofoldNativeKernel:
         bound = Pass(self._loop(columns), columns, block.rows, block.live, self.rows.layout.size,
                      np.empty((held, sums.size)), self._operations)  # fmt: skip
         for tiles in bound(theta):
-            _folding(Target.chosen())[0](address(sums), address(tiles), len(tiles), self._padded)
+            fold(sums, tiles, fold_loop)
         return Total(used, float(used), None, sums[:, : self._width].ravel())
 
     def _loop(self, columns: Sequence[Array]) -> Loop:
@@ -202,13 +186,6 @@ class TwofoldNativeKernel:
         loop: Loop = remembered(("twofold", sums_program(rows), kinds),
                                 lambda: Loop(TwofoldLoop(rows, named).text(), 2 * self._padded * WIDTH))  # fmt: skip
         return loop
-
-
-@cache
-def _folding(target: Target) -> tuple[Callable[..., None], Library]:
-    library = build(fold_loop(), target)
-    call = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
-    return call(library.address("fold")), library
 
 
 def fold_loop() -> str:
