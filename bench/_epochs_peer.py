@@ -6,14 +6,12 @@ TASK: an epoch (`gd in order`, `adam shuffled`, ...) or a model (`linear`, `logi
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from _epochs_data import BATCH, RATES, excess, hold_to_one_core, logistic, regression
-from _timing import hold_to_two_cores, in_turn, seconds, versions
+from _timing import answer, in_turn, seconds, versions
 
 Epoch = Callable[[], np.ndarray]
 SMALL = 1e-4  # norm of the gradient at which a minimum is near enough
@@ -176,9 +174,4 @@ def measured(contender: str, task: str, rows: int, rounds: int) -> dict[str, Any
 
 
 if __name__ == "__main__":
-    hold_to_two_cores()
-    try:
-        answer = measured(sys.argv[1], sys.argv[2], int(float(sys.argv[3])), int(sys.argv[4]))
-    except Exception as error:  # a peer that fails is reported, and the others go on
-        answer = {"absent": f"failed: {type(error).__name__}: {str(error).splitlines()[0][:80] if str(error) else ''}"}
-    print(json.dumps(answer))
+    answer(measured)

@@ -6,15 +6,13 @@ python bench/_peer.py CONTENDER CASE ROWS ROUNDS
 from __future__ import annotations
 
 import importlib
-import json
-import sys
 import time
 from typing import Any
 
 import numpy as np
 from _cases import CASES
 from _contenders import HERE, PEERS, module_of
-from _timing import hold_to_two_cores, in_turn, seconds, versions
+from _timing import answer, in_turn, seconds, versions
 
 
 def measured(contender: str, name: str, rows: int, rounds: int) -> dict[str, Any]:
@@ -36,9 +34,4 @@ def measured(contender: str, name: str, rows: int, rounds: int) -> dict[str, Any
 
 
 if __name__ == "__main__":
-    hold_to_two_cores()
-    try:
-        answer = measured(sys.argv[1], sys.argv[2], int(float(sys.argv[3])), int(sys.argv[4]))
-    except Exception as error:  # a peer that fails is reported, and the others go on
-        answer = {"absent": f"failed: {type(error).__name__}: {str(error).splitlines()[0][:80] if str(error) else ''}"}
-    print(json.dumps(answer))
+    answer(measured)

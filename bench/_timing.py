@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import datetime
 import importlib.metadata
+import json
 import os
 import platform
 import statistics
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -90,3 +92,13 @@ def _compiler() -> str:
     except (OSError, subprocess.CalledProcessError):
         return ""
     return out.splitlines()[0]
+
+
+def answer(measured: Callable[[str, str, int, int], Any]) -> None:
+    """What a process of its own prints: `measured(contender, task, rows, rounds)` of its arguments, as JSON."""
+    hold_to_two_cores()
+    try:
+        found = measured(sys.argv[1], sys.argv[2], int(float(sys.argv[3])), int(sys.argv[4]))
+    except Exception as error:  # a peer that fails is reported, and the others go on
+        found = {"absent": f"failed: {type(error).__name__}: {str(error).splitlines()[0][:80] if str(error) else ''}"}
+    print(json.dumps(found))
