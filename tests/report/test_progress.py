@@ -81,6 +81,15 @@ def test_no_second_of_a_long_run_passes_without_a_report(tmp_path):
     assert max(gaps) < 1
 
 
+@pytest.fixture
+def ctrl_c_is_heard():
+    """Where the tests run in the background of a shell, Ctrl-C is ignored from the beginning."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c_is_heard")
 @pytest.mark.parametrize(
     "options",
     [
