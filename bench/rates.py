@@ -102,12 +102,12 @@ def main(count: int) -> None:
             ratios[kind].append(largest_stable(lambda times, rate=fit.rate, found=found: rises(found, times * rate)))
     print(f"{count} random convex problems, {STEPS} steps of gd with rate=None")
     print(f"proved convex {convex}, rate proved {proved}, diverged {diverged}, loss ever rose {risen}")
-    print(f"{'largest stable rate / proved rate':36}{'problems':>9}{'median':>9}{'worst':>9}")
+    print(f"{'largest stable rate / proved rate':36}{'problems':>9}{'median':>9}{'worst':>12}")
     for kind, some in ratios.items():
         if some:
-            print(f"{kind:36}{len(some):9}{np.median(some):9.2f}{max(some):9.2f}")
+            print(f"{kind:36}{len(some):9}{np.median(some):9.2f}{max(some):12.2f}")
     every = [ratio for some in ratios.values() for ratio in some]
-    print(f"{'all':36}{len(every):9}{np.median(every):9.2f}{max(every):9.2f}")
+    print(f"{'all':36}{len(every):9}{np.median(every):9.2f}{max(every):12.2f}")
 
 
 if __name__ == "__main__":
