@@ -143,7 +143,7 @@ class Course:
 
     def at_once(self, kept: bool) -> int:
         """How many steps machine code may make at once; `kept`: with the theta of each."""
-        most = max(1, RECORDED // (2 + len(self.theta) * kept))
+        most = 1 << (max(1, RECORDED // (2 + len(self.theta) * kept)).bit_length() - 1)  # cut where others would be
         return min(most, HANDED) if self.watched else most
 
     def read(self, rows: int) -> None:

@@ -302,15 +302,15 @@ class Rows:
         self._packed.update(places or {})
         return self._group(i, mask)
 
-    def single(self, i: Value) -> dict[int, Any]:
-        """The same at one row, which stands in every lane."""
+    def single(self, i: Value, known: Mapping[int, Any] | None = None) -> dict[int, Any]:
+        """The same at one row, which stands in every lane; `known` are values that are at hand."""
         self._single = True
-        values = self._group(i, None)
+        values = self._group(i, None, known)
         self._single = False
         return values
 
-    def _group(self, i: Value, mask: Value | None) -> dict[int, Any]:
-        values: dict[int, Any] = dict(self._uniform)
+    def _group(self, i: Value, mask: Value | None, known: Mapping[int, Any] | None = None) -> dict[int, Any]:
+        values: dict[int, Any] = {**self._uniform, **(known or {})}
         for node in self._nodes:
             if node in self._rowwise and node not in values:
                 op, *args = self.graph.nodes[node]
@@ -323,6 +323,12 @@ class Rows:
                 elif node not in self._fused:
                     values[node] = self._value(node, values)
         return values
+
+    def lengthwise(self, node: int, i: Value) -> list[Value]:
+        """The row at i of a matrix whose rows are vectors over its columns."""
+        kind = self.kinds[name := self.graph.nodes[node][1]]
+        assert kind.width is not None
+        return self._stretch(self._address(name, self._row(i)), kind.width)
 
     def number(self, value: Value) -> Value:
         """A mask as the numbers 1 and 0."""
@@ -573,15 +579,18 @@ class Rows:
 
             repeat(builder, integer(0), integer(width), 1, [], single)
 
+    def inner(self, a: Sequence[Value], b: Sequence[Value]) -> Value:
+        """The inner product of two vectors, eight sums that are still to be added."""
+        total = self.lanes.number(0.0)
+        for x, y in zip(a, b, strict=True):
+            total = self.lanes.fma(x, y, total)
+        return total
+
     def _dots(self, rows: list[list[Value]], name: str) -> Value:
         """Rows as vectors over their columns @ vector of parameters."""
         place, lanes = self._layout.slices[name], self.lanes
-        theta, sums = self.stretch(place.start, place.stop), []
-        for row in rows:
-            total = lanes.number(0.0)
-            for x, element in zip(row, theta, strict=True):
-                total = lanes.fma(x, element, total)
-            sums.append(total)
+        theta = self.stretch(place.start, place.stop)
+        sums = [self.inner(row, theta) for row in rows]
         return lanes.total(sums[0]) if self._single else lanes.totals(sums)
 
     def _dot(self, matrix: Matrix | list[list[Value]], name: str) -> Value:

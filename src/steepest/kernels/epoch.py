@@ -44,6 +44,7 @@ from .control import (
 from .emission import POINTER, Kind, Memory, evaluated, integer, repeat
 from .held import HeldLoop
 from .lanes import DOUBLE, INTEGER, INTEGERS, WIDTH, Lanes, Value
+from .lookahead import LookaheadLoop
 from .loops import SumsLoop
 
 
@@ -53,7 +54,8 @@ def steps_loop(steps: Steps, kinds: Mapping[str, Kind]) -> str:
         return _UpdateLoop(steps).text()
     if steps.rows is None:
         return _QuadraticLoop(steps).text()
-    return (HeldLoop if HeldLoop.fits(steps, kinds) else _RowsLoop)(steps, steps.rows, kinds).text()
+    loop = next((loop for loop in (LookaheadLoop, HeldLoop) if loop.fits(steps, kinds)), _RowsLoop)
+    return loop(steps, steps.rows, kinds).text()
 
 
 class _Step(Controlled):

@@ -90,6 +90,7 @@ class HeldLoop(SumsLoop, Controlled):
 
     def __init__(self, steps: Steps, rows: RowSums, kinds: Mapping[str, Kind]) -> None:
         self.steps, self.along = steps, along(rows, kinds)
+        self.single: tuple[Value, Value] | None = None  # the multiples of one row, which are those of every step
         super().__init__(rows, kinds, control=True, ordered=steps.ordered, along=self.along)
         places = [slice(-1, 0), *rows.layout.slices.values()]  # that of the loss, which stands nowhere, is unused
         items = list(zip(rows.sums, places, strict=True))
@@ -123,6 +124,7 @@ class HeldLoop(SumsLoop, Controlled):
         self.limit = self._control(LIMIT)
         self.bounds = [[self.memory.load(self._vector(k), integer(j)) for j in vectors] for k in (2, 3)]
         self._prepare()
+        self.single = self._multiples(integer(1)) if steps.single else None
         begun = self._control(ROW)
         if steps.ordered:
             self._set(ORDER, self.rows.sweep(begun, end))
@@ -135,7 +137,9 @@ class HeldLoop(SumsLoop, Controlled):
         self._enter(carried, [begun, self.first_step, *held], before)
         self._to_stop(builder.icmp_signed("<", row, end), work, [integer(GOING), row, step, step, *rest])
         builder.position_at_end(work)
-        following = self._least(builder.add(row, self.batch), end)
+        self._ahead(head, carried, end)
+        following = builder.add(row, self.batch)
+        following = following if steps.single else self._least(following, end)
         used = self._used(row, following)
         if steps.screened:  # a batch without a live row makes no step
             some = builder.append_basic_block("some")
@@ -158,6 +162,9 @@ class HeldLoop(SumsLoop, Controlled):
         builder.branch(head)
         self._finish()
         return str(self.module)
+
+    def _ahead(self, head: ir.Block, carried: list[Value], end: Value) -> None:
+        """Where several steps can be made at once: make them, and go back to the head."""
 
     @property
     def _held_places(self) -> list[int]:
@@ -350,15 +357,12 @@ class HeldLoop(SumsLoop, Controlled):
     # reduction, rule -----------------------------------------------------------------------------------------
     def _reduced(self, used: Value, loss: Value, gradient: list[Value]) -> tuple[Value, list[Value]]:
         """Loss and gradient of the reduced objective; `used` rows of the batch."""
-        builder, lanes, steps = self.builder, self.lanes, self.steps
-        share = builder.fdiv(builder.sitofp(used, DOUBLE), self._control(ALL_ROWS, DOUBLE))
-        one, weight = ir.Constant(DOUBLE, 1.0), self._control(WEIGHT, DOUBLE)
-        plain = steps.reduce == "sum"
-        factor = lanes.splat(one if plain else builder.fdiv(one, share))
-        scale = lanes.splat(one if plain else builder.fdiv(one, weight))
+        lanes, steps = self.lanes, self.steps
+        factor, scale = self._multiples(used)
         total = lanes.mul(loss, factor)
         gradient = [lanes.mul(value, factor) for value in gradient]
-        penalty = self._penalty(lanes.splat(share if plain else one), self.rows.parameter)
+        share = self._share(used) if steps.reduce == "sum" else ir.Constant(DOUBLE, 1.0)
+        penalty = self._penalty(lanes.splat(share), self.rows.parameter)
         if penalty:
             total = lanes.add(total, penalty[0])
             for j, slope in enumerate(penalty[1:]):
@@ -368,11 +372,25 @@ class HeldLoop(SumsLoop, Controlled):
         if steps.reduce != "rmse":
             loss, gradient = lanes.mul(total, scale), [lanes.mul(value, scale) for value in gradient]
         else:
-            loss = lanes.sqrt(lanes.div(lanes.mul(lanes.number(2.0), total), lanes.splat(weight)))
-            below, zero = lanes.mul(lanes.splat(weight), loss), lanes.number(0.0)
+            weight, zero = self._splat(WEIGHT), lanes.number(0.0)
+            loss = lanes.sqrt(lanes.div(lanes.mul(lanes.number(2.0), total), weight))
+            below = lanes.mul(weight, loss)
             positive = lanes.compare(">", loss, zero)
             gradient = [lanes.select(positive, lanes.div(value, below), zero) for value in gradient]
         return loss if steps.sign > 0 else lanes.neg(loss), gradient
+
+    def _share(self, used: Value) -> Value:
+        """The share of all rows that a batch is."""
+        return self.builder.fdiv(self.builder.sitofp(used, DOUBLE), self._control(ALL_ROWS, DOUBLE))
+
+    def _multiples(self, used: Value) -> tuple[Value, Value]:
+        """What turns the sums of a batch into those of all rows, and these into the reduced objective."""
+        lanes, one = self.lanes, self.lanes.number(1.0)
+        if self.steps.reduce == "sum":
+            return one, one
+        if self.single is not None:
+            return self.single
+        return lanes.div(one, lanes.splat(self._share(used))), lanes.div(one, self._splat(WEIGHT))
 
     def _prepare(self) -> None:
         """Before the first step: what the rule computes of numbers alone, and room for what it computes of `step`."""
@@ -394,11 +412,9 @@ class HeldLoop(SumsLoop, Controlled):
             with self.builder.goto_entry_block():
                 self.table = self.builder.alloca(VECTOR, size=len(self.timed) + 1)
 
-    def _of_step(self, number: Value) -> tuple[dict[int, Value], Value | None]:
-        """What the rule computes of the number of the step alone; and the rate, where a schedule gives it."""
+    def _timetable(self, number: Value) -> Value:
+        """Where the step stands among the eight for which is computed what the rule computes of `step` alone."""
         builder, lanes, rule = self.builder, self.lanes, self.steps.rule
-        if self.table is None:
-            return {}, None
         since = builder.sub(builder.sub(number, integer(1)), self.first_step)
         place = builder.and_(since, integer(WIDTH - 1))
         fill, filled = builder.append_basic_block("fill"), builder.append_basic_block("filled")
@@ -415,21 +431,28 @@ class HeldLoop(SumsLoop, Controlled):
             self.memory.store(self.rows.number(values[node]), self.table, integer(WIDTH * k))
         builder.branch(filled)
         builder.position_at_end(filled)
-        slots = [builder.load(self.memory.at(self.table, builder.add(place, integer(WIDTH * k))), typ=DOUBLE, align=8)
-                 for k in range(len(self.timed) + (rule.schedule is not None))]  # fmt: skip
-        found = {node: lanes.splat(slot) for node, slot in zip(self.timed, slots, strict=False)}
-        return found, slots[-1] if rule.schedule is not None else None
+        return place
+
+    def _of_step(self, place: Value) -> list[Value]:
+        """The numbers of one of the eight steps, last the rate where a schedule gives it."""
+        return [self.builder.load(self.memory.at(self.table, self.builder.add(place, integer(WIDTH * k))), typ=DOUBLE,
+                                  align=8)
+                for k in range(len(self.timed) + (self.steps.rule.schedule is not None))]  # fmt: skip
+
+    def _fit(self, rate: Value) -> Value:
+        """Whether a rate is finite and not negative."""
+        builder = self.builder
+        return builder.and_(builder.fcmp_ordered(">=", rate, ir.Constant(DOUBLE, 0.0)),
+                            builder.fcmp_ordered("<", rate, ir.Constant(DOUBLE, float("inf"))))  # fmt: skip
 
     def _updated(self, number: Value, loss: Value, gradient: list[Value], theta: list[Value],
                  state: list[list[Value]], failed: list[Value]) -> list[Value]:  # fmt: skip
         """theta and state by the rule; leaves with what there was where the rate or the new theta is unfit."""
         builder, lanes, rule = self.builder, self.lanes, self.steps.rule
-        known, rate = self._of_step(number)
-        if rate is not None:
-            infinite = ir.Constant(DOUBLE, float("inf"))
-            fit = builder.and_(builder.fcmp_ordered(">=", rate, ir.Constant(DOUBLE, 0.0)),
-                               builder.fcmp_ordered("<", rate, infinite))  # fmt: skip
-            self._stop_unless(fit, [integer(RATE_UNFIT), *failed])
+        slots = self._of_step(self._timetable(number)) if self.table is not None else []
+        known = {node: lanes.splat(slot) for node, slot in zip(self.timed, slots, strict=False)}
+        if rule.schedule is not None:
+            self._stop_unless(self._fit(slots[-1]), [integer(RATE_UNFIT), *failed])
         new: list[list[Value]] = [[] for _ in self.outputs]
         odd = None
         for j, (here, slope) in enumerate(zip(theta, gradient, strict=True)):
