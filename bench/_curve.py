@@ -8,13 +8,16 @@ from typing import Any
 
 import numpy as np
 from _epochs_data import logistic, loss, minimiser, regression
-from _epochs_sections import CLOSE, fit
+from _epochs_sections import fit
 from _timing import seconds
 
 BATCHES = (1, 4, 16, 64, 256, 1024, 4096, 16_384, 65_536)  # and all rows
-RATES = [2.0**k for k in range(-18, 3)]  # the same for every batch size
+RATES = [2.0**k for k in range(-16, 3)]  # the same for every batch size
+COMMON = 0.9  # correlation of any two columns: the condition of the linear problem is 91
+NEAR = {"linear": 1e-6, "logistic": 1e-4}  # above the lowest loss: twenty times what the noise leaves unknown of it
 LONGEST = 10.0  # seconds after which a run is given up
-SPAN = 150.0  # steps × rate after which a run hovers: the curvature of both models is above 0.2
+SPAN = 1000.0  # steps × rate after which a run hovers: the curvature of both models is above 0.01
+SLOWER = 2.0  # times the best fit so far, after which another rate is given up
 FINE = 1.2  # the steps of a run are known to this factor
 
 
@@ -42,7 +45,7 @@ class Runs:
         few, many = 0, max(1, round(4.0 / rate))
         while True:
             height, taken = self.above(rate, many)
-            if height <= CLOSE:
+            if height <= NEAR[self.model]:
                 break
             if not np.isfinite(height) or taken > most or many * rate > SPAN:
                 return None
@@ -50,7 +53,7 @@ class Runs:
         while many > few + 1 and many > FINE * few:
             middle = round(np.sqrt(few * many)) if few else many // 2
             middle = min(max(middle, few + 1), many - 1)
-            few, many = (few, middle) if self.above(rate, middle)[0] <= CLOSE else (middle, many)
+            few, many = (few, middle) if self.above(rate, middle)[0] <= NEAR[self.model] else (middle, many)
         return many
 
     def best(self, lowest: int) -> dict[str, Any]:
@@ -59,9 +62,10 @@ class Runs:
         found: dict[str, Any] = {}
         worse = 0
         for place, rate in enumerate(RATES[lowest:], lowest):
-            steps = self.steps_needed(rate, LONGEST)
+            least = found.get("time", np.inf)
+            steps = self.steps_needed(rate, min(LONGEST, SLOWER * least))
             time = np.inf if steps is None else statistics.median(self.above(rate, steps)[1] for _ in range(3))
-            if steps is not None and time < found.get("time", np.inf):
+            if steps is not None and time < least:
                 found = {"time": time, "steps": steps, "rate": rate, "rows": steps * self.batch, "place": place}
                 worse = 0
             elif found and (worse := worse + 1) == 2:
@@ -73,7 +77,7 @@ def curve(rows: int, rounds: int) -> dict[str, Any]:
     """For each model: every batch size at its best rate, and what a fit of one step costs."""
     found: dict[str, Any] = {}
     for model, make in {"linear": regression, "logistic": logistic}.items():
-        X, y = make(rows)
+        X, y = make(rows, COMMON)
         lowest = loss(model, X, y, minimiser(model, X, y))
         sizes = [batch for batch in BATCHES if batch < rows] + [rows]
         found[model], place = {}, 0

@@ -13,15 +13,21 @@ FORMULAS = {"linear": "y = X @ B", "logistic": "softplus(X @ B) - y*(X @ B)"}
 Table = tuple[np.ndarray, np.ndarray]
 
 
-def regression(rows: int) -> Table:
-    random = np.random.default_rng(0)
+def columns(random: np.random.Generator, rows: int, common: float) -> np.ndarray:
+    """Standard normal columns, any two of which have the correlation `common`."""
     X = random.standard_normal((rows, WIDTH))
+    return np.sqrt(1.0 - common) * X + np.sqrt(common) * random.standard_normal((rows, 1)) if common else X
+
+
+def regression(rows: int, common: float = 0.0) -> Table:
+    random = np.random.default_rng(0)
+    X = columns(random, rows, common)
     return X, X @ np.linspace(-1.0, 1.0, WIDTH) + 0.1 * random.standard_normal(rows)
 
 
-def logistic(rows: int) -> Table:
+def logistic(rows: int, common: float = 0.0) -> Table:
     random = np.random.default_rng(0)
-    X = random.standard_normal((rows, WIDTH))
+    X = columns(random, rows, common)
     chance = 1.0 / (1.0 + np.exp(-X @ np.linspace(-0.5, 0.5, WIDTH)))
     return X, (random.uniform(size=rows) < chance).astype(float)
 
