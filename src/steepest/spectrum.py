@@ -12,12 +12,18 @@ Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 U = float(np.finfo(float).eps)
 SINGULAR = 16.0 * U  # times the number of parameters: a part of the largest singular value that is rounding
+ONE = np.ones((1, 1))
 DETERMINED = 1e-12  # part of the largest eigenvalue below which one of a scaled Gram matrix has too few digits
 
 
 def every(mask: Mask) -> bool:
-    """Whether all are true: `mask.all()` in a fifth of its time, which counts where there are three parameters."""
-    return bool(np.count_nonzero(mask) == mask.size)
+    """Whether all are true: `mask.all()` in a tenth of its time, which counts where there are three parameters."""
+    return 0 not in mask.tobytes()
+
+
+def some(mask: Mask) -> bool:
+    """Whether any is true."""
+    return 1 in mask.tobytes()
 
 
 def length(vector: Array) -> float:
@@ -42,8 +48,9 @@ class Spectrum:
     @property
     def gap(self) -> float:
         """½·gᵀH⁻¹g, what a Newton step promises, singular directions left out; infinite where H is not convex."""
-        falls = np.divide(self.slope**2, self.values, out=np.zeros_like(self.values), where=~self.flat)
-        return math.inf if np.any(self.values[~self.flat] < 0) else 0.5 * float(falls.sum())
+        curved = slice(None) if not some(self.flat) else ~self.flat
+        slope, values = self.slope[curved], self.values[curved]
+        return math.inf if some(values < 0) else 0.5 * float(np.add.reduce(slope**2 / values))
 
     @property
     def determined(self) -> Mask:
@@ -59,7 +66,7 @@ class Spectrum:
     def step(self, keep: Mask | None = None) -> Array:
         """The Newton step -H⁺g of the parameters."""
         with np.errstate(all="ignore"):
-            return np.asarray(self.vectors @ self.along(0.0, keep) / self.scale)
+            return np.asarray(self.vectors.dot(self.along(0.0, keep)) / self.scale)
 
 
 def spectrum(curvature: Array, slope: Array, factor: Array | None = None, scale: Array | None = None) -> Spectrum:
@@ -71,8 +78,8 @@ def spectrum(curvature: Array, slope: Array, factor: Array | None = None, scale:
     if scale is None:
         scale = unit_scale(curvature)
     if factor is None:
-        values, vectors = np.linalg.eigh(curvature / (scale[:, None] * scale))
-        return _spectrum(scale, values, vectors, vectors.T @ (slope / scale), SINGULAR * len(slope))
+        values, vectors = eigen(curvature / (scale[:, None] * scale))
+        return _spectrum(scale, values, vectors, (slope / scale).dot(vectors), SINGULAR * len(slope))
     p = len(slope)
     left, singular, right = np.linalg.svd(factor[:p, :p] / scale)
     order = np.arange(p)[::-1]
@@ -80,8 +87,13 @@ def spectrum(curvature: Array, slope: Array, factor: Array | None = None, scale:
     return _spectrum(scale, singular[order] ** 2, right.T[:, order], coordinates[order], (SINGULAR * p) ** 2)
 
 
+def eigen(matrix: Array) -> tuple[Array, Array]:
+    """Eigenvalues, ascending, and vectors of a symmetric matrix; of a single number without LAPACK."""
+    return (matrix[0], ONE) if len(matrix) == 1 else np.linalg.eigh(matrix)
+
+
 def _spectrum(scale: Array, values: Array, vectors: Array, slope: Array, rounding: float) -> Spectrum:
-    largest = max(abs(float(values[0])), abs(float(values[-1])), 1e-300)
+    largest = max(abs(values.item(0)), abs(values.item(-1)), 1e-300)
     return Spectrum(scale, values, vectors, slope, rounding, np.abs(values) <= rounding * largest)
 
 

@@ -91,6 +91,7 @@ class Evaluation:
     factor: Array | None = None  # R of the QR of [√W J, √W r], where the Gram matrix has too few digits; or √W J alone
     theta: Array | None = None  # of an evaluation that is `solved`: where it is
     signs: tuple[float, ...] = ()  # there: Σ of the signs of each denominator over the rows
+    linear: Spectrum | None = None  # there: of the curvature by the linear parameters alone
     solved: Evaluation | None = None  # of Need.PROJECTED: the one with the linear parameters at their best
 
     def bent_as(self, other: Evaluation) -> Evaluation:

@@ -14,10 +14,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate
+from typing import Any
 
 import numpy as np
 
 from ..errors import FitError
+from ..spectrum import every
 from ..types import Array, Evaluation, Need, Total
 from .convexity import Convexity
 from .derive import Partial, gradient, hessian, times
@@ -75,7 +77,7 @@ class Layout:
         """The parameter that each number of theta belongs to."""
         return tuple(name for name, place in self.slices.items() for _ in range(place.start, place.stop))
 
-    @property
+    @cached_property
     def size(self) -> int:
         """p, the number of free parameters."""
         return len(self.flat)
@@ -444,53 +446,55 @@ class Objective:
             return self._solved(total, theta)
         rows = self.rows(need)
         parts = rows.split(total.values)
-        p, names = self.layout.size, len(self.layout.names)
-        slope: Array | None = None
-        gauss: Array | None = None
-        curvature: Array | None = None
         if rows.columns:
-            gram = parts[len(rows.sums)]
-            gauss, slope, s = gram[:p, :p].copy(), -gram[:p, p], 0.5 * float(gram[p, p])
-            curvature = gauss
-            if need is Need.HESSIAN:
-                curvature = gauss + self._assemble(parts[: len(rows.sums)] + parts[len(rows.sums) + 1 :])
+            plain = len(rows.sums)
+            bend = self._assemble(parts[:plain] + parts[plain + 1 :]) if need is Need.HESSIAN else None
+            found = self._penalised(*self._from_products(parts[plain], bend), theta, penalty_share)
         else:
-            s = float(parts[0][0])
-            if need is not Need.VALUE:
-                slope = np.concatenate([np.zeros(0), *parts[1 : 1 + names]])
-            if need is Need.HESSIAN:
-                curvature = self._assemble(parts[1 + names :])
-        signal = float(parts[0][0]) if need is Need.NORMAL else None
-        level = float(parts[1][0]) if need is Need.NORMAL else None
-        t = s
-        if self.penalty is not None:
-            value, first, second = self.penalty.at(theta)
-            value, first, second = penalty_share * value, penalty_share * first, penalty_share * second
-            t += value
-            slope = None if slope is None else slope + first
-            curvature = None if curvature is None else curvature + second
-            gauss = None if gauss is None else gauss + second
-        return replace(self.reduced(t, s, slope, curvature, gauss, total), signal=signal, level=level)
+            names = len(self.layout.names)
+            slope = None if need is Need.VALUE else np.concatenate([np.zeros(0), *parts[1 : 1 + names]])
+            bend = self._assemble(parts[1 + names :]) if need is Need.HESSIAN else None
+            found = self._penalised(parts[0].item(), slope, bend, None, theta, penalty_share)
+        signal, level = (part.item() for part in parts[:2]) if need is Need.NORMAL else (None, None)
+        return self.reduced(*found, total, signal=signal, level=level)
+
+    def _from_products(self, gram: Array, bend: Array | None = None) -> tuple[float, Array, Array, Array]:
+        """S, its slope, curvature and JᵀWJ from the products of the columns [∂f/∂θ, residual]."""
+        p = self.layout.size
+        gauss = gram[:p, :p].copy()
+        return 0.5 * gram.item(p, p), -gram[:p, p], gauss if bend is None else gauss + bend, gauss
+
+    def _penalised(
+        self, s: float, slope: Array | None, curvature: Array | None, gauss: Array | None, theta: Array,
+        share: float = 1.0,
+    ) -> tuple[float, float, Array | None, Array | None, Array | None]:  # fmt: skip
+        """T, S, and the derivatives of T, from S and its derivatives."""
+        if self.penalty is None:
+            return s, s, slope, curvature, gauss
+        value, first, second = self.penalty.at(theta)
+        slope = None if slope is None else slope + share * first
+        curvature = None if curvature is None else curvature + share * second
+        gauss = None if gauss is None else gauss + share * second
+        return s + share * value, s, slope, curvature, gauss
 
     def _solved(self, total: Total, theta: Array) -> Evaluation:
         """The evaluation at theta, and where the linear parameters have their best values, from the same sums."""
-        assert isinstance(self.projection, Projection)
+        way = self.projection
+        assert isinstance(way, Projection)
         *sums, gram = self.rows(Need.PROJECTED).split(total.values)
-        plain, kept = len(self.rows(Need.NORMAL).sums), self.layout.size + 1
-        signs = tuple(float(s[0]) for s in sums[plain:])
-
-        def normal(gram: Array, theta: Array) -> Evaluation:
-            values = np.concatenate([*sums[:plain], gram[:kept, :kept].ravel()])
-            return self.evaluate(Need.NORMAL, replace(total, values=values), theta)
-
-        here = normal(gram, theta)
-        if not here.finite or not np.isfinite(gram).all():
-            return here
-        assert here.curvature is not None
-        move, best = self.projection.move(here.curvature, here.slope), theta.copy()
-        best[self.projection.linear] += move
-        solved = normal(self.projection.moved(gram, move), best)
-        return replace(here, solved=replace(solved, theta=best, signs=signs))
+        kept = self.layout.size + 1
+        signal, level, *signs = (part.item() for part in sums)
+        t, _, slope, curvature, _ = here = self._penalised(*self._from_products(gram[:kept, :kept]), theta)
+        assert slope is not None and curvature is not None
+        solved = None
+        if math.isfinite(t) and every(np.isfinite(gram)) and every(np.isfinite(curvature)):
+            linear, best = way.spectrum(curvature, slope), theta.copy()
+            move = linear.step(linear.determined)
+            best[way.linear] += move
+            there = self._penalised(*self._from_products(way.moved(gram, move)), best)
+            solved = self.reduced(*there, total, signal=signal, level=level, theta=best, signs=tuple(signs),
+                                  linear=linear)  # fmt: skip
+        return self.reduced(*here, total, signal=signal, level=level, solved=solved)
 
     @cached_property
     def projection(self) -> Projection | str:
@@ -508,9 +512,10 @@ class Objective:
         return projection(linear, self.layout.slices, self.layout.width_of, (pairs, apart))
 
     def reduced(
-        self, t: float, s: float, slope: Array | None, curvature: Array | None, gauss: Array | None, total: Total
-    ) -> Evaluation:
-        """T and its derivatives -> the reduced objective: T, T/n or √(2T/n)."""
+        self, t: float, s: float, slope: Array | None, curvature: Array | None, gauss: Array | None, total: Total,
+        **more: Any,
+    ) -> Evaluation:  # fmt: skip
+        """T and its derivatives -> the reduced objective: T, T/n or √(2T/n). `more`: other fields of the evaluation."""
         slope = np.zeros(0) if slope is None else slope
         n = total.weight
         if self.reduce == "rmse":
@@ -519,7 +524,8 @@ class Objective:
         else:
             scale = 1.0 if self.reduce == "sum" else 1.0 / n
             loss, gradient = t * scale, slope * scale
-        return Evaluation(t, s, slope, curvature, gauss, self.sign * loss, gradient, total.rows, n, total.bad)
+        return Evaluation(t, s, slope, curvature, gauss, self.sign * loss, gradient, total.rows, n, total.bad,
+                          **more)  # fmt: skip
 
     def _assemble(self, parts: Sequence[Array]) -> Array:
         pairs, blocks = self.second_pairs

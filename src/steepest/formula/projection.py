@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from ..spectrum import spectrum
+from ..spectrum import Spectrum, spectrum
 from ..types import Array
 
 MANY = 300  # columns above which their products cost more than the steps that they save
@@ -42,22 +42,31 @@ class Projection:
         """How many columns a pass multiplies."""
         return len(self.linear) + len(self.rest) + 1 + len(self.places)
 
-    def move(self, curvature: Array, slope: Array) -> Array:
-        """δ (q,), from c to the minimum of T over c; none along directions that Φ does not determine."""
-        parts = spectrum(curvature[np.ix_(self.linear, self.linear)], slope[self.linear])
-        return parts.step(parts.determined)
+    @cached_property
+    def _square(self) -> tuple[NDArray[np.intp], ...]:
+        return np.ix_(self.linear, self.linear)
+
+    @cached_property
+    def _change(self) -> tuple[Array, tuple[NDArray[np.intp], ...], NDArray[np.intp]]:
+        """The columns at c from those at c, and which numbers of δ change them: where, and of which c."""
+        p = len(self.linear) + len(self.rest)
+        number = {place: k for k, place in enumerate(self.linear.tolist())}
+        rows = np.arange(p + 1, p + 1 + len(self.places))
+        by = np.array([number[by] for by in self.places[:, 1].tolist()], np.intp)
+        return np.eye(self.columns, p + 1), (rows, self.places[:, 0]), by
+
+    def spectrum(self, curvature: Array, slope: Array) -> Spectrum:
+        """Of T by c alone; its step along what Φ determines is δ (q,), from c to the minimum over c."""
+        return spectrum(curvature[self._square], slope[self.linear])
 
     def moved(self, gram: Array, move: Array) -> Array:
         """The products of the columns [∂f/∂θ, residual] (p + 1, p + 1) at c + δ from those of all columns at c."""
-        p = len(self.linear) + len(self.rest)
-        change = np.zeros((len(gram), p + 1))
-        change[np.arange(p + 1), np.arange(p + 1)] = 1.0
-        change[self.linear, p] = -move
-        by_place = dict(zip(self.linear.tolist(), move.tolist(), strict=True))
-        for column, (of, by) in enumerate(self.places.tolist(), start=p + 1):
-            change[column, of] += by_place[by]
+        same, where, by = self._change
+        change = same.copy()
+        change[self.linear, -1] = -move
+        change[where] = move[by]
         product = change.T @ gram @ change
-        product[p, p] = max(product[p, p], 0.0)  # squares that rounding has made negative
+        product[-1, -1] = max(product.item(-1), 0.0)  # squares that rounding has made negative
         return np.asarray(0.5 * (product + product.T))
 
 

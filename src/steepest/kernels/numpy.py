@@ -54,10 +54,10 @@ class NumpyKernel:
         spec = self.rows
         sums = [self._reduce(item, values, rows) for item in spec.sums]
         if spec.columns:
-            sums.append(_gram(self._beside(spec.columns, values, rows)))
+            sums.append(_gram(self._beside(spec.columns, values, rows)).ravel())
         for left, right in spec.crosses:
-            sums.append(_products(self._beside([left], values, rows), self._beside([right], values, rows)))
-        flat = sums[0].ravel() if len(sums) == 1 else np.concatenate([s.ravel() for s in sums])
+            sums.append(_products(self._beside([left], values, rows), self._beside([right], values, rows)).ravel())
+        flat = np.concatenate(sums)
         weight = float(rows)
         if spec.weight is not None:
             weight = float(_sum(values[self._index[spec.weight]], rows))
@@ -69,7 +69,7 @@ class NumpyKernel:
         for node, matrix in item.terms:
             factor = values[self._index[node]]
             if matrix is None:
-                parts.append(np.full(item.width, _sum(factor, rows)))
+                parts.append(np.array([_sum(factor, rows)] * item.width))
             else:
                 parts.append(np.einsum("i,ij->j", np.broadcast_to(factor, (rows,)), values[self._index[matrix]]))
         return parts[0] if len(parts) == 1 else np.asarray(sum(parts[1:], parts[0]))

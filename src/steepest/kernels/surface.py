@@ -71,11 +71,12 @@ class Surface:
             return self._about_kink(theta)
         total = self._total(self._kernel(need), theta)
         self.rows, self.observations, self.weight = total.rows, self.reader.observed, total.weight
-        evaluation = self.objective.evaluate(need, replace(total, rows=self.observations), theta)
+        evaluation = self.objective.evaluate(need, self._observed(total), theta)
         if evaluation.signal is not None:
             self.__dict__["_signal"] = evaluation.signal, evaluation.level  # the same at every theta
         if evaluation.solved is not None:
-            return replace(evaluation, solved=self._solved(evaluation, evaluation.solved))
+            solved = self._solved(evaluation, evaluation.solved)
+            return evaluation if solved is evaluation.solved else replace(evaluation, solved=solved)
         return self._with_factor(evaluation, theta) if need in (Need.NORMAL, Need.HESSIAN) else evaluation
 
     def _solved(self, evaluation: Evaluation, solved: Evaluation) -> Evaluation:
@@ -83,7 +84,7 @@ class Surface:
         theta = solved.theta
         assert theta is not None
         if solved.sum < WORN * evaluation.sum:
-            total = replace(self._total(self._kernel(Need.PROJECTED), theta), rows=self.observations)
+            total = self._observed(self._total(self._kernel(Need.PROJECTED), theta))
             solved = self.objective.evaluate(Need.PROJECTED, total, theta).solved or solved
         return self._with_factor(solved, theta if solved.theta is None else solved.theta)
 
@@ -164,6 +165,10 @@ class Surface:
         """One pass: the sums of a kernel over all rows, tile after tile."""
         return self._summed(kernel, theta, self._blocks(kernel.at_once))
 
+    def _observed(self, total: Total) -> Total:
+        """With the rows counted as often as they stand there."""
+        return total if total.rows == self.observations else replace(total, rows=self.observations)
+
     def _summed(self, kernel: Sums, theta: Array, blocks: Iterator[Block]) -> Total:
         """The sums over consecutive blocks; whoever watches hears of each when it is summed."""
         total: Total | None = None
@@ -207,7 +212,7 @@ class Surface:
         if evaluation.gauss is None or not evaluation.finite or self.objective.layout.size == 0:
             return evaluation
         values = evaluation.spectrum.values
-        if values[0] * GRAM_LIMIT > values[-1]:
+        if values.item(0) * GRAM_LIMIT > values.item(-1):
             return evaluation
         width = self.objective.layout.size + 1
         factor: Array = np.zeros((0, width))

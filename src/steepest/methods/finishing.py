@@ -58,7 +58,8 @@ class Finishing:
         point: Evaluation = inner.memory.evaluation  # the accepted one, with its linear parameters solved or not
         arriving = not here.near and self._close(inner, point)
         need = self.near.need if here.near or arriving else inner.need
-        return proposal, replace(inner, memory=Memory(inner, point.total, here.near, arriving), need=need)
+        memory = Memory(inner, point.total, here.near, arriving)
+        return proposal, State(inner.accepted, inner.stalled, memory, need, inner.note, inner.gap)
 
     def _close(self, inner: State, evaluation: Evaluation) -> bool:
         """Whether the next step is a small part of a standard error, by digits that the Gram matrix has."""

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..spectrum import SINGULAR, spectrum, unit_scale
+from ..spectrum import SINGULAR, eigen, every, some, unit_scale
 from ..types import Array, Evaluation, Need
 from .method import State
 from .trust_region import Marquardt, TrustRegion
@@ -63,8 +64,8 @@ class Projected:
             if solved is None or solved.theta is None:
                 return self._go_on(here, True, "the derivatives of the linear parameters overflow at the start")
             evaluation, theta = solved, solved.theta
-        c, lower, upper = theta[self.linear], self.whole.lower[self.linear], self.whole.upper[self.linear]
-        if evaluation.theta is not None and np.count_nonzero((c < lower) | (c > upper)):
+        c, (lower, upper) = theta[self.linear], self._limits
+        if evaluation.theta is not None and some((c < lower) | (c > upper)):
             return self._go_on(here, first, "the best linear parameters leave their bounds")
         reduced, follows = self._reduced(evaluation)
         if not first and evaluation.signs != here.evaluation.signs:  # a denominator went through 0 on the way
@@ -82,20 +83,30 @@ class Projected:
         trial[self.linear] -= now.follows @ (proposal - now.theta[self.rest])
         return trial, State(inner.accepted, memory=now, gap=inner.gap)
 
-    @property
+    @cached_property
+    def _limits(self) -> tuple[Array, Array]:
+        return self.whole.lower[self.linear], self.whole.upper[self.linear]
+
+    @cached_property
+    def _order(self) -> tuple[NDArray[np.intp], tuple[NDArray[np.intp], ...]]:
+        """The linear parameters, then the others."""
+        order = np.append(self.linear, self.rest)
+        return order, np.ix_(order, order)
+
+    @cached_property
     def _reduced_region(self) -> Marquardt:
         return Marquardt(self.name, Need.NORMAL, self.whole.lower[self.rest], self.whole.upper[self.rest])
 
     def _reduced(self, evaluation: Evaluation) -> tuple[Evaluation, Array]:
         """The evaluation as a function of α alone, and K."""
-        q, order = len(self.linear), np.append(self.linear, self.rest)
-        if evaluation.theta is None or not evaluation.finite:  # c could not be solved
+        q, (order, square), parts = len(self.linear), self._order, evaluation.linear
+        if parts is None or not evaluation.finite:  # c could not be solved
             return replace(evaluation, total=math.nan), np.zeros((q, len(self.rest)))
         assert evaluation.curvature is not None
-        curvature = evaluation.curvature[np.ix_(order, order)]
+        curvature = evaluation.curvature[square]
         slope = evaluation.slope[order]
-        parts = spectrum(curvature[:q, :q], slope[:q])
-        root = (parts.vectors / np.sqrt(parts.values))[:, parts.determined] / parts.scale[:, None]
+        root = parts.vectors / np.sqrt(parts.values)
+        root = (root if every(parts.determined) else root[:, parts.determined]) / parts.scale[:, None]
         cross = root.T @ curvature[:q, q:]
         follows, bend = root @ cross, curvature[q:, q:] - cross.T @ cross
         factor: Array | None = None
@@ -103,18 +114,20 @@ class Projected:
             ordered = evaluation.factor[:, np.append(order, len(order))]
             factor = np.asarray(np.linalg.qr(ordered, mode="r"))[q:, q:]
             bend = factor[:-1, :-1].T @ factor[:-1, :-1]
-        slope = slope[q:] - follows.T @ slope[:q]
+        slope = slope[q:] - slope[:q] @ follows
         scale = unit_scale(curvature[q:, q:])
-        values, vectors = np.linalg.eigh(bend / (scale[:, None] * scale))
+        values, vectors = eigen(bend / (scale[:, None] * scale))
         rounding = SINGULAR * len(order) if factor is None else (SINGULAR * len(order)) ** 2
-        told = vectors[:, values > rounding]  # along the others Φ follows, and what is left is rounding
-        if len(told.T) < len(values):
+        if not values.item(0) > rounding:  # along such vectors Φ follows, and what is left is rounding
+            told = vectors[:, values > rounding]
             onto = scale[:, None] * (told @ told.T) / scale
             onto[np.diag(bend) <= rounding * scale**2] = 0.0
             bend, slope = onto @ bend @ onto.T, onto @ slope
             if factor is not None:
                 factor = np.column_stack([factor[:, :-1] @ onto.T, factor[:, -1]])
-        return replace(evaluation, slope=slope, curvature=bend, gauss=bend, factor=factor), follows
+        seen = Evaluation(evaluation.total, evaluation.sum, slope, bend, bend, evaluation.loss, slope,
+                          evaluation.rows, evaluation.weight, evaluation.bad, factor=factor)  # fmt: skip
+        return seen, follows
 
     def _go_on(self, here: Memory, accepted: bool, note: str) -> tuple[Array, State]:
         """From the accepted point in all parameters."""

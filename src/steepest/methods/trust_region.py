@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..spectrum import Mask, Spectrum, U, every, length, spectrum, unit_scale
+from ..spectrum import Mask, Spectrum, U, every, length, some, spectrum, unit_scale
 from ..types import Array, Evaluation, Need
 from .method import State
 
@@ -131,8 +131,8 @@ class TrustRegion:
         factor = restrict(evaluation.factor, free) if self.need is Need.NORMAL or self.quadratic else None
         parts = spectrum(part(curvature, free), slope[free], factor, here.scale[free])
         along = self._along(parts, here.radius)
-        step = np.zeros_like(theta)
-        step[free] = parts.vectors @ along / parts.scale
+        step = np.zeros(len(theta))
+        step[free] = parts.vectors.dot(along) / parts.scale
         whole = theta + step
         trial = np.minimum(np.maximum(whole, self.lower), self.upper)
         predicted = -float(parts.slope.dot(along) + 0.5 * along.dot(parts.values * along))
@@ -141,7 +141,8 @@ class TrustRegion:
             choices = [trial, self._along_bounds(here, free, trial - theta, trial != whole)]
             predicted, trial = max(((promise(slope, curvature, t - theta), t) for t in choices), key=lambda c: c[0])
         stalled = "" if not every(trial == theta) else "the gradient is zero to rounding"
-        return trial, State(accepted, stalled, replace(here, predicted=predicted, clipped=clipped), gap=parts.gap)
+        memory = Memory(theta, evaluation, here.radius, predicted, here.scale, here.typical, clipped)
+        return trial, State(accepted, stalled, memory, gap=parts.gap)
 
     def _along_bounds(self, here: Memory, free: Mask, moved: Array, hit: Mask) -> Array:
         """The minimum of the model within the radius where the bounds that a step has hit are held, one set by one."""
@@ -194,7 +195,7 @@ def promise(slope: Array, curvature: Array, moved: Array) -> float:
 def held(theta: Array, slope: Array, lower: Array, upper: Array) -> Mask:
     """Which parameters stand at a bound that the descent pushes against."""
     low, high = theta <= lower, theta >= upper
-    if not np.count_nonzero(low | high):
+    if not some(low | high):
         return low
     return np.asarray((low & (slope > 0)) | (high & (slope < 0)))
 
