@@ -582,6 +582,8 @@ def ordinal(number: int) -> str:
 
 def plain(value: Any) -> Any:
     """JSON's own types; numbers that are not finite are None."""
+    if value is None or isinstance(value, str):
+        return value
     if isinstance(value, np.ndarray):
         return [plain(v) for v in value.tolist()] if value.ndim else plain(float(value))
     if isinstance(value, list | tuple):

@@ -6,6 +6,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -85,7 +86,7 @@ class Run:
         )  # fmt: skip
         name = spec.name if objective.left is not None else "the formula"
         run = Run._ready(objective, source, how, name, data)
-        run.notes += _oddities(objective, tuple(source.schema))
+        run.notes += objective.once("oddities", lambda: _oddities(objective, tuple(source.schema)))
         run.options = {"loss": loss, "reduce": reduce, **options}
         return run
 
@@ -136,11 +137,17 @@ class Run:
         steps = self.descent.steps()
         with Watch.of(progress, self.surface, self.descent):
             while True:  # step by step, so that neither setting reaches into the caller's loop
-                with np.errstate(all="ignore"), one_thread(self.objective.layout.size):
+                with self._alone():
                     step = next(steps, None)
                 if step is None:
                     return
                 yield step
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """The settings under which steps are made."""
+        with np.errstate(all="ignore"), one_thread(self.objective.layout.size):
+            yield
 
     def _begin(self) -> None:
         """Find a start where none was given: for a method that finds its own steps, or on request."""
@@ -163,8 +170,10 @@ class Run:
         self.descent.watched = bool(self.descent.callbacks)
         self.descent.path = Path(self.objective.layout.size, TRACED) if trace else None
         try:
-            for _ in self.steps(progress):
-                pass
+            self._begin()
+            with Watch.of(progress, self.surface, self.descent), self._alone():
+                for _ in self.descent.steps():
+                    pass
         except KeyboardInterrupt:
             if self.descent.best is None:
                 raise
@@ -190,7 +199,7 @@ class Run:
         spread = None if doubt.covariance is None else layout.values(np.sqrt(np.diag(doubt.covariance)))
         certificate = {
             **(NO_CERTIFICATE if descent.verdict is None else descent.verdict.certificate),
-            "gradient_check": surface.gradient_check(descent.start),
+            "gradient_check": surface.gradient_check(descent.start, descent.first),
         }
         values = layout.values(descent.theta) | objective.held.values(layout.places, descent.theta)
         missing = tuple(n for n in self.missing if n not in descent.plan.solved)
@@ -213,7 +222,7 @@ class Run:
             degrees=doubt.degrees, notes=tuple(self.notes), reduce=objective.reduce,
             batch=descent.plan.batch, rate=descent.plan.rate, default_limit=descent.default_limit,
             bounded=objective.bounded, guarantee=descent.guarantee, trace=kept, source=dict(reader.source.fingerprint),
-            r2=fitted, intercept=has_intercept(objective), log_likelihood=likelihood,
+            r2=fitted, intercept=objective.once("level", lambda: has_intercept(objective)), log_likelihood=likelihood,
             options=plain({**self.options, "errors": errors}),
             versions={"steepest": __version__, "numpy": np.__version__}, data=self.data,
         )  # fmt: skip

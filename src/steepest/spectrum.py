@@ -100,6 +100,7 @@ def _spectrum(scale: Array, values: Array, vectors: Array, slope: Array, roundin
 def unit_scale(curvature: Array) -> Array:
     """D = √|diagonal|, 1 where that is zero."""
     diagonal = np.sqrt(np.abs(curvature.diagonal()))
-    if all(0.0 < size < math.inf for size in diagonal.tolist()):
+    sizes = diagonal.tolist()
+    if sizes and min(sizes) > 0.0 and sum(sizes) < math.inf:  # a sum with NaN is NaN
         return diagonal
     return np.where((diagonal > 0) & np.isfinite(diagonal), diagonal, 1.0)

@@ -165,7 +165,7 @@ def plan(
             raise FitError(f"method {name} finds its own step; for a learning rate use method='gd'")
         if name == "lbfgs":
             return Plan(LBFGS(objective.lower, objective.upper), None, "lbfgs, as asked")
-        return _second_order(objective, name)
+        return objective.once(name, lambda: _second_order(objective, name))
     first = first_order(name, rate)
     if first is None:
         known = ", ".join(["auto", *RULES, *SEARCHING[1:]])

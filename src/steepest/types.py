@@ -47,6 +47,8 @@ class Need(Enum):
     VERTEX = "vertex"  # loss and gradient, and the rows that are near a kink: absolute deviations and quantiles only
     PROJECTED = "projected"  # the same as NORMAL, also at the best linear parameters
 
+    __hash__ = object.__hash__  # that of Enum is a function of Python, asked for at every pass
+
 
 @dataclass(frozen=True)
 class Total:

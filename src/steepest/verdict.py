@@ -19,7 +19,7 @@ from .around import Around
 from .formula.objective import MAX_HESSIAN, listed
 from .kernels.surface import Surface
 from .methods.trust_region import held, part, restrict
-from .spectrum import Mask, U, every, spectrum, unit_scale
+from .spectrum import Mask, U, every, length, some, spectrum, unit_scale
 from .types import Array, Evaluation, Need, Status
 from .vertex import Near
 
@@ -110,9 +110,8 @@ class _Judge:
             factor = restrict(evaluation.factor, free)
             self.parts = spectrum(part(curvature, free), evaluation.slope[free], factor)
         self.singular = self.parts.flat
-        values = np.abs(self.parts.values)
-        falls = np.divide(self.parts.slope**2, values, out=np.zeros_like(values), where=~self.singular)
-        self.gap = 0.5 * float(falls.sum())
+        curved = ~self.singular if some(self.singular) else slice(None)
+        self.gap = 0.5 * float(np.add.reduce(self.parts.slope[curved] ** 2 / np.abs(self.parts.values[curved])))
 
     @cached_property
     def step(self) -> Array:
@@ -129,8 +128,7 @@ class _Judge:
     def size(self) -> Array:
         """What a step of each free parameter is measured by."""
         size = np.maximum(np.abs(self.theta), np.abs(self.theta - self.start))[self.free]
-        size[size == 0] = 1.0
-        return size
+        return size if every(size > 0) else np.where(size == 0, 1.0, size)
 
     @cached_property
     def certificate(self) -> dict[str, Any]:
@@ -154,7 +152,7 @@ class _Judge:
         """The gap test."""
         if not self._flat_slope():
             return False
-        kind, p = self.objective.kind, int(self.free.sum())
+        kind, p = self.objective.kind, int(np.count_nonzero(self.free))
         if kind == "likelihood":
             return bool(math.sqrt(2.0 * self.gap / p) <= 1e-6)
         if kind not in ("residual", "robust"):
@@ -184,23 +182,24 @@ class _Judge:
 
     def _residual(self) -> Verdict:
         """A residual loss near a stationary point: is it a minimum, and do the data determine it?"""
-        if self.singular.any():
+        if some(self.singular):
             return self._undetermined()
         evaluation = self.evaluation  # of a model that is linear JᵀWJ is all there is
         if not self.objective.quadratic and evaluation.gauss is evaluation.curvature:
             evaluation = self.surface.at(self.theta, Need.HESSIAN)
         assert evaluation.curvature is not None and evaluation.gauss is not None
-        free = np.ix_(self.free, self.free)
-        if (self.parts.values > 0).all():  # I + R⁻ᵀ(Σ w·r·∂²r)R⁻¹, without the rounding of RᵀR
-            values, vectors = np.linalg.eigh(self.root.T @ (evaluation.curvature - evaluation.gauss)[free] @ self.root)
+        convex = bool(self.parts.values[0] > 0)
+        if convex:  # I + R⁻ᵀ(Σ w·r·∂²r)R⁻¹, without the rounding of RᵀR
+            bend = part(evaluation.curvature - evaluation.gauss, self.free)
+            values, vectors = np.linalg.eigh(self.root.T @ bend @ self.root)
             values = 1.0 + values
         else:
-            values, vectors = np.linalg.eigh(self.root.T @ evaluation.curvature[free] @ self.root)
+            values, vectors = np.linalg.eigh(self.root.T @ part(evaluation.curvature, self.free) @ self.root)
         self.certificate["hessian_min_eigenvalue"] = float(values[0])
         if not values[0] > 0:
             return self._saddle(values, self.root @ vectors[:, 0])
         exact_root = self.root @ vectors / np.sqrt(values)
-        if (self.parts.values > 0).all():  # Newton's step by the exact Hessian, in place of that by JᵀWJ
+        if convex:  # Newton's step by the exact Hessian, in place of that by JᵀWJ
             self.step = -exact_root @ (exact_root.T @ (self.parts.scale * (self.parts.vectors @ self.parts.slope)))
         return self._minimum(exact_root)
 
@@ -234,11 +233,11 @@ class _Judge:
         The gap is small down such a valley too, since its curvature vanishes with its slope.
         """
         if self.objective.columns and not self.objective.quadratic:
-            noise, rows = 1.0, self.evaluation.rows - int(self.free.sum())
+            noise, rows = 1.0, self.evaluation.rows - len(exact_root)
             if self.objective.squares and not self.objective.known_sigma:
                 noise = 2.0 * self.evaluation.sum / rows if rows > 0 else 0.0
-            errors = np.sqrt(noise * np.sum(exact_root**2, axis=1))
-            if (errors > self.size).any():
+            errors = np.sqrt(noise * np.add.reduce(exact_root**2, axis=1))
+            if some(errors > self.size):
                 endless = self.around.valley(noise * SLACK)
                 if endless:
                     return self._say(Status.STOPPED, runs_off(endless))
@@ -357,7 +356,7 @@ class _Judge:
 
     def _scaled_gradient(self) -> float:
         """‖D⁻¹g‖, free of the parameters' units; for residual losses relative to √T, the cosine that MINPACK tests."""
-        scaled = float(np.linalg.norm(self.evaluation.slope[self.free] / self.parts.scale))
+        scaled = length(self.evaluation.slope[self.free] / self.parts.scale)
         total = self.evaluation.total
         return scaled / total**0.5 if self.objective.squares and total > 0 else scaled
 
@@ -371,16 +370,18 @@ class _Judge:
     def _say(self, status: Status, sentence: str, exact_root: Array | None = None, *, near: bool = True,
              lower: Array | None = None, kind: str = "") -> Verdict:  # fmt: skip
         """The verdict. `exact_root`, where the minimum is certified: R⁻¹ of the exact Hessian RᵀR."""
-        step = np.zeros_like(self.theta)
+        step = np.zeros(len(self.theta))
         step[self.free] = self.step
         largest = float(np.linalg.eigvalsh(self.curvature)[-1]) if self.objective.reduce == "rmse" else 0.0
         inverse = exact = None
         if exact_root is not None:
             inverse, exact = self._inverse(self.root), self._inverse(exact_root)
-        return Verdict(status, sentence, self.certificate, inverse, exact, not self.free.all(), near, largest, step,
+        return Verdict(status, sentence, self.certificate, inverse, exact, not every(self.free), near, largest, step,
                        self.evaluation, lower, self.around, kind)  # fmt: skip
 
     def _inverse(self, root: Array) -> Array:
+        if every(self.free):
+            return np.asarray(root @ root.T)
         inverse = np.zeros((len(self.theta), len(self.theta)))
         inverse[np.ix_(self.free, self.free)] = root @ root.T
         return inverse

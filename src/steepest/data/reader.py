@@ -80,7 +80,8 @@ class Reader:
         memory is screened once. Raises DataError where a row cannot be used, or no row is left.
         """
         if isinstance(self.source, Table):
-            for block in recut([self._whole], self.rows, TILE, most):
+            whole = [self._whole]
+            for block in whole if self.rows <= most else recut(whole, self.rows, TILE, most):
                 self.rows_read += block.rows
                 yield block
             return

@@ -54,6 +54,7 @@ def plain(
     method = course.plan.stepping
     at = course.look if course.collected is None else course.collected.at
     theta, trials, state = course.theta, 0, method.init(course.theta)
+    heard, here = course.watched or course.path is not None, course.step(evaluation)
     while True:
         done = course.number + (1 if trials else 0)  # updates, if this point is accepted
         proposal, state = method.update(evaluation, state, theta, done + 1, done)
@@ -62,7 +63,7 @@ def plain(
         if state.accepted:
             course.number = done
             course.arrive(theta, evaluation)
-            here = course.step(evaluation)
+            here = course.step(evaluation) if heard else here
             ending = ended(course, limits, evaluation, trials)
             corrected = course.theta is not theta and ending is not None and ending[0] is Status.CONVERGED
             if corrected and course.evaluation is not None:
@@ -78,7 +79,7 @@ def plain(
             proposal, state = method.update(course.first, method.init(course.start), course.start, done + 1, done)
         if course.away is not None:  # the method begins anew beside the stationary point
             proposal, state, course.away = course.away, replace(method.init(theta), accepted=state.accepted), None
-        if state.accepted or ending is not None:
+        if ending is not None or (heard and state.accepted):
             step, last = course.announce(here, ending)
             yield step
             if last:

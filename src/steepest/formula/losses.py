@@ -80,6 +80,8 @@ class Loss:
 
     def called(self, arguments: str | None) -> Loss:
         """The loss with the numbers of a call, as in `huber(1.345, scale=2)`. Raises FitError for wrong ones."""
+        if arguments is None and not self.numbers:
+            return self
         numbers = dict(self.numbers)
         given: set[str] = set()
         for place, argument in enumerate(arguments.split(",") if arguments and arguments.strip() else ()):

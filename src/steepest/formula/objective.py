@@ -10,11 +10,11 @@ from __future__ import annotations
 import difflib
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -32,6 +32,7 @@ from .projection import Projection, projection
 from .structure import Structure
 from .ties import Held
 
+Found = TypeVar("Found")
 KINKED = frozenset(("abs", "sign", "min", "max", "clip", "where"))
 LARGEST = sys.float_info.max
 MAX_HESSIAN = 1_000  # parameters: above, no Hessian is formed
@@ -177,6 +178,17 @@ class Objective:
     domain: int | None = None
     counts: int | None = None
     biased: bool = False
+
+    def once(self, what: str, make: Callable[[], Found]) -> Found:
+        """What `make` finds, found once: by its name, and of the objective alone."""
+        if what not in self._found:
+            self._found[what] = make()
+        found: Found = self._found[what]
+        return found
+
+    @cached_property
+    def _found(self) -> dict[str, Any]:
+        return {}
 
     @property
     def kind(self) -> str:

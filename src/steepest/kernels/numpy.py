@@ -6,7 +6,9 @@ they have the same bits for any number of threads.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -27,6 +29,10 @@ class NumpyKernel:
         self.rows = rows
         self._evaluate = rows.evaluator
         self._index = {node: i for i, node in enumerate(rows.outputs)}
+        # each sum, and the place of its one value where that is added up as it is
+        self._sums = [(item, self._index[item.terms[0][0]] if item.width == len(item.terms) == 1 and
+                       item.terms[0][1] is None else None) for item in rows.sums]  # fmt: skip
+        self._size = sum(map(math.prod, rows.shapes))
 
     def total(self, theta: Array, block: Block, before: Total | None = None) -> Total:
         """Sums over a block, added to `before` tile after tile."""
@@ -51,13 +57,21 @@ class NumpyKernel:
                 yield self._beside(self.rows.columns, values, rows).T
 
     def _sum(self, values: list[Array], rows: int, block: Block, start: int) -> Total:
-        spec = self.rows
-        sums = [self._reduce(item, values, rows) for item in spec.sums]
+        spec, flat, at = self.rows, np.empty(self._size), 0
+        for item, place in self._sums:
+            if place is None:
+                flat[at : at + item.width] = self._reduce(item, values, rows)
+            else:
+                flat[at] = _sum(values[place], rows)
+            at += item.width
         if spec.columns:
-            sums.append(_gram(self._beside(spec.columns, values, rows)).ravel())
+            gram = _gram(self._beside(spec.columns, values, rows))
+            flat[at : at + gram.size] = gram.ravel()
+            at += gram.size
         for left, right in spec.crosses:
-            sums.append(_products(self._beside([left], values, rows), self._beside([right], values, rows)).ravel())
-        flat = np.concatenate(sums)
+            cross = _products(self._beside([left], values, rows), self._beside([right], values, rows))
+            flat[at : at + cross.size] = cross.ravel()
+            at += cross.size
         weight = float(rows)
         if spec.weight is not None:
             weight = float(_sum(values[self._index[spec.weight]], rows))
@@ -69,20 +83,23 @@ class NumpyKernel:
         for node, matrix in item.terms:
             factor = values[self._index[node]]
             if matrix is None:
-                parts.append(np.array([_sum(factor, rows)] * item.width))
+                parts.append(np.full(item.width, _sum(factor, rows)))
             else:
                 parts.append(np.einsum("i,ij->j", np.broadcast_to(factor, (rows,)), values[self._index[matrix]]))
         return parts[0] if len(parts) == 1 else np.asarray(sum(parts[1:], parts[0]))
 
     def _beside(self, items: Sequence[Item], values: list[Array], rows: int) -> Array:
         """The columns of some items, (width, rows): each one contiguous."""
-        out = np.zeros((sum(item.width for item in items), rows))
+        out = np.empty((sum([item.width for item in items]), rows))
         at = 0
         for item in items:
-            place = out[at : at + item.width]
-            for node, matrix in item.terms:
+            for k, (node, matrix) in enumerate(item.terms):
                 factor = values[self._index[node]]
-                place += factor if matrix is None else factor * values[self._index[matrix]].T
+                part = factor if matrix is None else factor * values[self._index[matrix]].T
+                if k:
+                    out[at : at + item.width] += part
+                else:
+                    out[at : at + item.width] = part
             at += item.width
         return out
 
@@ -121,8 +138,8 @@ def live_tiles(block: Block) -> Iterator[tuple[int, int, Mapping[str, Array]]]:
             yield start, int(live.sum()), {n: c[start:stop][live] for n, c in block.columns.items()}
 
 
-def _sum(value: Array, rows: int) -> float:
-    return float(np.add.reduce(value)) if np.ndim(value) else float(value) * rows
+def _sum(value: Any, rows: int) -> float:
+    return float(np.add.reduce(value)) if isinstance(value, np.ndarray) and value.ndim else float(value) * rows
 
 
 def _gram(columns: Array) -> Array:

@@ -22,6 +22,7 @@ from ..formula.objective import Objective, RowSums
 from ..formula.printing import to_text
 from ..formula.program import LEAVES, UpdateRule
 from ..scaling import Scaling
+from ..spectrum import U
 from ..types import Array, Evaluation, Need, Total
 from . import SHARED
 from .kernel import Kernel, Sums, described, kernel_for, twofold_kernel_for
@@ -412,29 +413,30 @@ class Surface:
         return list(zip(least.tolist(), largest.tolist(), strict=True))
 
     # diagnosis ---------------------------------------------------------------------------------------------
-    def gradient_check(self, theta: Array) -> float | None:
+    def gradient_check(self, theta: Array, known: Evaluation | None = None) -> float | None:
         """Relative difference of the exact slope along a direction to a central difference, on the first block.
 
         None where the difference says nothing. The direction moves every parameter by a like share of its size.
+        `known`: the evaluation there, whose slope is it where the block is all there is.
         """
         block = self._block
         if block is None or self.objective.layout.size == 0:
             return None
         direction = np.where(np.arange(len(theta)) % 2, -1.0, 1.0) * np.maximum(np.abs(theta), 1e-3)
         h = 6e-6  # ∛u: truncation and rounding of a central difference meet there
-        kernel, value = self._kernel(Need.GRADIENT), self._kernel(Need.VALUE)
-        exact = float(self.objective.evaluate(Need.GRADIENT, kernel.total(theta, block), theta).slope @ direction)
-        ahead, behind = (
-            self.objective.evaluate(
-                Need.VALUE, value.total(theta + s * h * direction, block), theta + s * h * direction
-            ).total
-            for s in (1.0, -1.0)
-        )
+        if known is None or known.near is not None or block.rows < self.reader.rows:
+            known = self._on(block, Need.GRADIENT, theta)
+        exact = float(known.slope.dot(direction))
+        ahead, behind = (self._on(block, Need.VALUE, theta + s * h * direction).total for s in (1.0, -1.0))
         difference = (ahead - behind) / (2.0 * h)
-        size, rounding = max(abs(exact), abs(difference)), np.finfo(float).eps * max(abs(ahead), abs(behind)) / h
-        if not np.isfinite(difference) or size <= 1e3 * rounding:
+        size, rounding = max(abs(exact), abs(difference)), U * max(abs(ahead), abs(behind)) / h
+        if not math.isfinite(difference) or size <= 1e3 * rounding:
             return None  # the slope is lost in the rounding of the difference
         return abs(exact - difference) / size
+
+    def _on(self, block: Block, need: Need, theta: Array) -> Evaluation:
+        """The evaluation over the rows of a block alone."""
+        return self.objective.evaluate(need, self._kernel(need).total(theta, block), theta)
 
     def not_finite(self, theta: Array, evaluation: Evaluation) -> FitError:
         """The error for a formula that is not finite at the start: sub-expression, row, values, mend."""

@@ -71,23 +71,22 @@ class TrustRegion:
         """Accept or reject the trial by the ratio of the actual to the predicted fall; propose the next."""
         here: Memory | None = state.memory
         assert evaluation.curvature is not None
-        with np.errstate(all="ignore"):
-            if here is None:
-                scale = unit_scale(evaluation.curvature)
-                radius = self._first_radius(evaluation, length(scale * theta) or length(scale) or 1.0)
-                return self._propose(Memory(theta, evaluation, radius, 0.0, scale, abs(evaluation.total)), True)
-            moved = length(here.scale * (theta - here.theta))
-            if not evaluation.finite:
-                return self._reject(here, 0.1 * moved)
-            fall, noise = here.evaluation.total - evaluation.total, NOISE * abs(here.evaluation.total)
-            ratio = fall / here.predicted if here.predicted > 0 else -np.inf
-            if not ratio > 1e-4:  # terms as large as the loss at the start may have cancelled in this one
-                noise = max(noise, NOISE * here.typical)
-            if here.predicted <= noise and fall >= -noise:
-                return self._by_gradient(here, evaluation, theta, moved)
-            if not ratio > 1e-4:
-                return self._reject(here, 0.25 * moved)
-            return self._propose(self._moved(here, theta, evaluation, self._next_radius(here, ratio, moved)), True)
+        if here is None:
+            scale = unit_scale(evaluation.curvature)
+            radius = self._first_radius(evaluation, length(scale * theta) or length(scale) or 1.0)
+            return self._propose(Memory(theta, evaluation, radius, 0.0, scale, abs(evaluation.total)), True)
+        moved = length(here.scale * (theta - here.theta))
+        if not evaluation.finite:
+            return self._reject(here, 0.1 * moved)
+        fall, noise = here.evaluation.total - evaluation.total, NOISE * abs(here.evaluation.total)
+        ratio = fall / here.predicted if here.predicted > 0 else -np.inf
+        if not ratio > 1e-4:  # terms as large as the loss at the start may have cancelled in this one
+            noise = max(noise, NOISE * here.typical)
+        if here.predicted <= noise and fall >= -noise:
+            return self._by_gradient(here, evaluation, theta, moved)
+        if not ratio > 1e-4:
+            return self._reject(here, 0.25 * moved)
+        return self._propose(self._moved(here, theta, evaluation, self._next_radius(here, ratio, moved)), True)
 
     def _first_radius(self, evaluation: Evaluation, size: float) -> float:
         # its signs in the scaled one: units apart, rounding would make it indefinite
