@@ -124,6 +124,11 @@ class RowSums:
         return (*nodes, *(() if self.weight is None else (self.weight,)))
 
     @cached_property
+    def index(self) -> dict[int, int]:
+        """The place of each output."""
+        return {node: i for i, node in enumerate(self.outputs)}
+
+    @cached_property
     def evaluator(self) -> Evaluator:
         """The outputs as straight lines of NumPy calls, made once for all runs."""
         return Evaluator(self.graph, self.outputs, self.columns_used, self.layout.places)
@@ -134,6 +139,11 @@ class RowSums:
         gram = sum(item.width for item in self.columns)
         grams = ((gram, gram),) if gram else ()
         return (*((i.width,) for i in self.sums), *grams, *((a.width, b.width) for a, b in self.crosses))
+
+    @cached_property
+    def size(self) -> int:
+        """How many numbers they are."""
+        return sum(map(math.prod, self.shapes))
 
     @cached_property
     def _cuts(self) -> tuple[tuple[slice, tuple[int, ...]], ...]:

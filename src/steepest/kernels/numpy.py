@@ -6,7 +6,6 @@ they have the same bits for any number of threads.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -27,12 +26,7 @@ class NumpyKernel:
 
     def __init__(self, rows: RowSums) -> None:
         self.rows = rows
-        self._evaluate = rows.evaluator
-        self._index = {node: i for i, node in enumerate(rows.outputs)}
-        # each sum, and the place of its one value where that is added up as it is
-        self._sums = [(item, self._index[item.terms[0][0]] if item.width == len(item.terms) == 1 and
-                       item.terms[0][1] is None else None) for item in rows.sums]  # fmt: skip
-        self._size = sum(map(math.prod, rows.shapes))
+        self._evaluate, self._index = rows.evaluator, rows.index
 
     def total(self, theta: Array, block: Block, before: Total | None = None) -> Total:
         """Sums over a block, added to `before` tile after tile."""
@@ -57,12 +51,13 @@ class NumpyKernel:
                 yield self._beside(self.rows.columns, values, rows).T
 
     def _sum(self, values: list[Array], rows: int, block: Block, start: int) -> Total:
-        spec, flat, at = self.rows, np.empty(self._size), 0
-        for item, place in self._sums:
-            if place is None:
+        spec, flat, at = self.rows, np.empty(self.rows.size), 0
+        for item in spec.sums:
+            (node, matrix), *more = item.terms
+            if more or matrix is not None:
                 flat[at : at + item.width] = self._reduce(item, values, rows)
             else:
-                flat[at] = _sum(values[place], rows)
+                flat[at : at + item.width] = _sum(values[self._index[node]], rows)
             at += item.width
         if spec.columns:
             gram = _gram(self._beside(spec.columns, values, rows))
