@@ -1,6 +1,6 @@
 """Planted curves found with no start: how often, after how many passes, at what cost.
 
-    python bench/starts.py             all shapes x seeds 0 to 9, 120 rows; ten of them at a million rows; fits a second
+    python bench/starts.py             all shapes x seeds 0 to 9, 120 rows; ten of them at a million rows
     python bench/starts.py --rows      the million rows alone
 
 "found": the loss is no higher than that of the planted parameters (1 % noise).
@@ -72,23 +72,7 @@ def large(rows: int = 1_000_000) -> None:
     print(f"median passes {statistics.median(passes):.0f} (asked: 4 to 6)\n")
 
 
-def rate(rows: int = 100, fits: int = 60) -> None:
-    """Fits a second of the same formula on new data, a start given and not, in turn."""
-    shape = {"formula": "y = a*exp(-b*x) + c", "columns": {"x": [0, 10]}, "truth": {"a": 2.0, "b": 0.5, "c": 1.0}}
-    tables = [planted(shape, rows, seed)[0] for seed in range(fits)]
-    spent: dict[str, list[float]] = {"given": [], "not given": []}
-    for data in tables:
-        for name, start in (("given", {"a": 1.0, "b": 1.0, "c": 0.0}), ("not given", None)):
-            began = time.perf_counter()
-            steepest.fit(shape["formula"], data, start=start)
-            spent[name].append(time.perf_counter() - began)
-    for name, times in spent.items():
-        median = statistics.median(times)
-        print(f"{rows} rows, start {name:<10} {1e3 * median:>6.1f} ms, {1 / median:>5.0f} fits/s")
-
-
 if __name__ == "__main__":
     false = 0 if "--rows" in sys.argv[1:] else small()
     large()
-    rate()
     sys.exit(int(false > 0))

@@ -93,8 +93,9 @@ def eigen(matrix: Array) -> tuple[Array, Array]:
 
 
 def _spectrum(scale: Array, values: Array, vectors: Array, slope: Array, rounding: float) -> Spectrum:
-    largest = max(abs(values.item(0)), abs(values.item(-1)), 1e-300)
-    return Spectrum(scale, values, vectors, slope, rounding, np.abs(values) <= rounding * largest)
+    least = rounding * max(abs(values.item(0)), abs(values.item(-1)), 1e-300)
+    flat = np.zeros(len(values), np.bool_) if values.item(0) > least else np.abs(values) <= least
+    return Spectrum(scale, values, vectors, slope, rounding, flat)
 
 
 def unit_scale(curvature: Array) -> Array:

@@ -12,7 +12,7 @@ import numpy as np
 from ..kernels.quadratic import Quadratic
 from ..methods.first_order import FirstOrder
 from ..methods.stopping import Limits
-from ..spectrum import length
+from ..spectrum import every, length
 from ..types import Array, Evaluation, Need, Status, Step
 from . import endings
 from .course import CHUNK, DIVERGED, WORN, Course, Ending
@@ -85,7 +85,7 @@ def plain(
             if last:
                 return
         theta, trials = course.inside(proposal), trials + 1
-        if not np.isfinite(theta).all():
+        if not every(np.isfinite(theta)):
             yield course.announce(here, endings.diverged(course, endings.NOT_FINITE))[0]
             return
         evaluation = at(theta, state.need or method.need)

@@ -124,6 +124,11 @@ class RowSums:
         return (*nodes, *(() if self.weight is None else (self.weight,)))
 
     @cached_property
+    def nodes(self) -> list[int]:
+        """Every node that is computed on the way, in order of evaluation."""
+        return self.graph.reachable(self.outputs)
+
+    @cached_property
     def index(self) -> dict[int, int]:
         """The place of each output."""
         return {node: i for i, node in enumerate(self.outputs)}

@@ -86,7 +86,7 @@ class NativeKernel:
 
     @cached_property
     def _operations(self) -> int:
-        return len(self.rows.graph.reachable(self.rows.outputs)) + self._shape.products
+        return len(self.rows.nodes) + self._shape.products
 
     def loop(self, columns: Sequence[Array]) -> Loop:
         """The machine code for columns that lie in memory like these."""

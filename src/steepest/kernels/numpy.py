@@ -30,17 +30,13 @@ class NumpyKernel:
 
     def total(self, theta: Array, block: Block, before: Total | None = None) -> Total:
         """Sums over a block, added to `before` tile after tile."""
-        for tile in self.tiles(theta, block):
-            before = tile if before is None else before + tile
-        assert before is not None
-        return before
-
-    def tiles(self, theta: Array, block: Block) -> Iterator[Total]:
-        """The Total of each tile, in order."""
         with np.errstate(all="ignore"):
             prepared = self._evaluate.prepare(theta)
             for start, rows, columns in live_tiles(block):
-                yield self._sum(self._evaluate.rows(prepared, columns), rows, block, start)
+                tile = self._sum(self._evaluate.rows(prepared, columns), rows, block, start)
+                before = tile if before is None else before + tile
+        assert before is not None
+        return before
 
     def column_tiles(self, theta: Array, block: Block) -> Iterator[Array]:
         """The columns of each tile's live rows side by side, (rows, width): what a QR factors."""

@@ -129,7 +129,7 @@ class Surface:
         if not possible(rule, self.objective):
             return None
         rows = self.objective.rows(Need.GRADIENT)
-        light = self.rows * len(rows.graph.reachable(rows.outputs)) < SHARED
+        light = self.rows * len(rows.nodes) < SHARED
         block = self.reader.whole or self._block
         alone = light and block is not None and block.rows == self.reader.rows
         summed = None if collected or alone else self._passes(rows)

@@ -201,13 +201,12 @@ class TwofoldNumpyKernel:
 
     def __init__(self, rows: RowSums) -> None:
         self.rows = rows
-        self._nodes = rows.graph.reachable(rows.outputs)
 
     def total(self, theta: Array, block: Block, before: Total | None = None) -> Total:
         """Sums over a block, added to `before` tile after tile."""
         count = 0 if before is None else before.rows
         width = sum(item.width for item in self.rows.sums)
-        sums = Twofold(*np.split(np.zeros(2 * width) if before is None else before.values, 2))
+        sums = Twofold(*(np.zeros((2, width)) if before is None else before.values.reshape(2, width)))
         with np.errstate(all="ignore"):
             for _, rows, columns in live_tiles(block):
                 values = self._values(theta, columns)
@@ -224,7 +223,7 @@ class TwofoldNumpyKernel:
         """Every node at some rows: numbers, (rows,) or (rows, q)."""
         graph, places = self.rows.graph, self.rows.layout.places
         values: dict[int, Value] = {}
-        for node in self._nodes:
+        for node in self.rows.nodes:
             op, *args = graph.nodes[node]
             if op == "name":
                 values[node] = theta[places[args[0]]] if args[0] in places else np.asarray(columns[args[0]], float)

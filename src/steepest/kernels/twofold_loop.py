@@ -159,7 +159,7 @@ class TwofoldNativeKernel:
     def __init__(self, rows: RowSums) -> None:
         self.rows, self._padded = rows, padded(rows)
         self._width = sum(item.width for item in rows.sums)
-        self._operations = PLAIN * len(rows.graph.reachable(rows.outputs))
+        self._operations = PLAIN * len(rows.nodes)
 
     @property
     def at_once(self) -> int:
