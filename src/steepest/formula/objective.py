@@ -657,7 +657,7 @@ class Objective:
         for name in given:
             if name not in self.held:
                 raise FitError(unknown("start", name, self.layout.names))
-        return np.clip(theta, self.lower, self.upper), tuple(missing)
+        return np.minimum(np.maximum(theta, self.lower), self.upper), tuple(missing)
 
 
 @dataclass(frozen=True)
@@ -728,7 +728,7 @@ class Penalty:
 def numbers(value: object, what: str, width: int | None = None, *, finite: bool = True) -> Array:
     """A number for a scalar (width None), `width` numbers for a vector parameter, as an array; FitError otherwise."""
     if type(value) in (int, float) and -LARGEST <= value <= LARGEST:  # type: ignore[operator]
-        return np.full(width or 1, value, dtype=np.float64)
+        return np.array([value] * (width or 1), dtype=np.float64)
     try:
         array = np.atleast_1d(np.asarray(value, dtype=np.float64))
     except (TypeError, ValueError, OverflowError):

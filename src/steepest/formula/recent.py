@@ -66,4 +66,4 @@ def _key(*parts: Any) -> str:
 
 def _items(option: Any) -> Any:
     """A mapping by its items, since JSON would make text of all its keys; in a dict, since a list is no mapping."""
-    return {"items": list(option.items())} if isinstance(option, Mapping) else option
+    return {"items": list(option.items())} if option is not None and isinstance(option, Mapping) else option
