@@ -340,6 +340,24 @@ def test_steps_are_numbered_from_the_start_and_the_last_carries_the_status():
 
 
 # limits ----------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("method", ["auto", "gauss-newton", "newton", "lbfgs", "gd"])
+@pytest.mark.parametrize("formula", ["y = a*exp(-b*x) + c", "y = a + b*x + c*x**2"])
+def test_a_run_that_nobody_watches_ends_where_a_watched_one_does(formula, method):
+    x = np.linspace(0.0, 5.0, 60)
+    data = {"x": x, "y": 2.0 * np.exp(-0.7 * x) + 0.3 + 0.01 * np.sin(40.0 * x)}
+    options = {"start": {"a": 1.0, "b": 1.0, "c": 0.0}, "method": method, "stop": Stop(passes=400)}
+    alone = steepest.fit(formula, data, **options)
+    seen = []
+    for watched in (
+        steepest.fit(formula, data, **options, trace=True),
+        steepest.fit(formula, data, **options, callbacks=[seen.append]),
+        steepest.fit(formula, data, **options, progress=lambda _: None),
+    ):
+        assert {**watched.as_dict(), "seconds": 0} == {**alone.as_dict(), "seconds": 0}
+    assert [step.number for step in seen] == list(range(alone.steps + 1))
+    assert seen[-1].values == alone.values and seen[-1].message in alone.message
+
+
 def test_first_order_steps_of_a_users_stop_are_run_in_full_also_after_convergence():
     fit = steepest.fit(LINE, DATA, method="gd", stop=Stop(steps=3000))
     assert fit.steps == 3000
