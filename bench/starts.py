@@ -1,6 +1,6 @@
-"""Planted curves found with no start: how often, after how many passes, at what cost.
+"""Planted curves found with no start: how often, and after how many passes.
 
-    python bench/starts.py             all shapes x seeds 0 to 9, 120 rows; ten of them at a million rows; fits a second
+    python bench/starts.py             all shapes x seeds 0 to 9, 120 rows; ten of them at a million rows
     python bench/starts.py --rows      the million rows alone
 
 "found": the loss is no higher than that of the planted parameters (1 % noise).
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from _figures import keep
 
 import steepest
 
@@ -49,14 +50,16 @@ def found(shape: dict[str, Any], rows: int, seed: int) -> tuple[Any, bool, float
 def small(seeds: int = 10) -> int:
     """How often, over the seeds."""
     print(f"{'120 rows':<26} {'found':>6} {'converged':>10} {'median ms':>10}")
-    false = 0
+    false = found_all = 0
     for shape in SHAPES:
         runs = [found(shape, 120, seed) for seed in range(seeds)]
         good, ok = sum(g for _, g, _ in runs), sum(fit.ok for fit, _, _ in runs)
         false += sum(fit.ok and not g for fit, g, _ in runs)
+        found_all += good
         median = 1e3 * statistics.median(seconds for *_, seconds in runs)
         print(f"{shape['name']:<26} {good:>3}/{seeds} {ok:>7}/{seeds} {median:>10.1f}")
     print(f'"converged" in a worse minimum: {false} (asked: 0)\n')
+    keep(__file__, fits=seeds * len(SHAPES), found=found_all, false=false)
     return false
 
 
@@ -69,26 +72,11 @@ def large(rows: int = 1_000_000) -> None:
         fit, good, seconds = found(shape, rows, 1)
         passes.append(fit.passes)
         print(f"{shape['name']:<26} {'yes' if good else 'no':>6} {fit.passes:>7.0f} {seconds:>8.3f}")
-    print(f"median passes {statistics.median(passes):.0f} (asked: 4 to 6)\n")
-
-
-def rate(rows: int = 100, fits: int = 60) -> None:
-    """Fits a second of the same formula on new data, a start given and not, in turn."""
-    shape = {"formula": "y = a*exp(-b*x) + c", "columns": {"x": [0, 10]}, "truth": {"a": 2.0, "b": 0.5, "c": 1.0}}
-    tables = [planted(shape, rows, seed)[0] for seed in range(fits)]
-    spent: dict[str, list[float]] = {"given": [], "not given": []}
-    for data in tables:
-        for name, start in (("given", {"a": 1.0, "b": 1.0, "c": 0.0}), ("not given", None)):
-            began = time.perf_counter()
-            steepest.fit(shape["formula"], data, start=start)
-            spent[name].append(time.perf_counter() - began)
-    for name, times in spent.items():
-        median = statistics.median(times)
-        print(f"{rows} rows, start {name:<10} {1e3 * median:>6.1f} ms, {1 / median:>5.0f} fits/s")
+    print(f"median passes {statistics.median(passes):g} (asked: 4)")
+    keep(__file__, rows=rows, shapes=len(passes), passes=statistics.median(passes))
 
 
 if __name__ == "__main__":
     false = 0 if "--rows" in sys.argv[1:] else small()
     large()
-    rate()
     sys.exit(int(false > 0))
