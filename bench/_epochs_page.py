@@ -108,8 +108,7 @@ def part(results: Results, folder: Path) -> list[str]:
 
 def _versions(results: Results) -> str:
     single = (results.get("single") or {}).get("versions", {})
-    found = [*versions_of(results), results["machine"]["versions"], single]
-    return packages(*({name: one[name] for name in USED if name in one} for one in found))
+    return packages(*versions_of(results), results["machine"]["versions"], single, only=USED)
 
 
 def _epochs(results: Results) -> Iterator[str]:

@@ -53,9 +53,9 @@ def versions_of(results: Results) -> list[dict[str, str]]:
     return [one.get("versions", {}) for tasks in (results.get("peers") or {}).values() for one in tasks.values()]
 
 
-def packages(*found: dict[str, str]) -> str:
-    """Packages with their versions; the later word counts."""
-    every = {name: version for one in found for name, version in one.items()}
+def packages(*found: dict[str, str], only: Sequence[str] = ()) -> str:
+    """Packages with their versions, all or some; the later word counts."""
+    every = {name: version for one in found for name, version in one.items() if not only or name in only}
     return ", ".join(f"{name} {version}" for name, version in sorted(every.items()))
 
 

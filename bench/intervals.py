@@ -1,6 +1,6 @@
 """How often 95 % intervals hold the truth: 1,000 planted problems, ten shapes of a hundred seeds each.
 
-    python bench/coverage.py [--seeds 100] [--profiles 100]
+    python bench/intervals.py [--seeds 100] [--profiles 100]
 
 Each problem has noise of its own; the fit starts beside the truth. Wald intervals of all, profile intervals of some of
 the seeds. A fit that does not converge has no interval and is counted apart.
