@@ -15,13 +15,8 @@ from _solvers_data import FORMULA, START
 
 OTHERS = ("nist", "starts", "functions", "degenerate", "intervals", "rates")  # scripts whose figures stand here
 WITHIN = (0.93, 0.97)  # the share of 95 % intervals that hold the truth
-NEEDED = {
-    "steepest": "none",
-    "steepest, no start": "none",
-    "SciPy, curve_fit": "all, or ones",
-    "R, nls": "all, or ones",
-}
-NEEDED["R, nls port"] = NEEDED["R, nls"]  # the others: all
+USED = ("R", "iminuit", "jax", "lmfit", "numpy", "optimistix", "scipy", "steepest")  # whose versions the page names
+NEEDED = {"steepest": "none"} | dict.fromkeys(("SciPy, curve_fit", "R, nls", "R, nls port"), "all, or ones")
 
 
 def all_of(asked: str, count: int | None, of: int | None) -> Verdict:
@@ -97,7 +92,7 @@ def part(results: Results, folder: Path) -> list[str]:
     versions = [one.get("versions", {}) for name in ("starts", "none", "tables") if (one := results.get(name))]
     blocks = [
         SOLVERS,
-        f"Written by `bench/solvers.py` on {m['date']}, {m['processor']}; {packages(*versions)}.",
+        f"Written by `bench/solvers.py` on {m['date']}, {m['processor']}; {packages(*versions, only=USED)}.",
         table_of(verdicts(results)),
         _dates(),
     ]
@@ -174,14 +169,14 @@ def _started(results: Results, folder: Path) -> Iterator[str]:
     yield aligned(HEAD, [_counted(name, one) for name, one in found.items()])
     yield _drawn(found, folder)
     yield (
-        f"{fits // 2} problems, {fits} fits, each solver with its defaults. *Converged* by its own word; of these, those"
-        f" with {ASKED:g} and with {WRONG:g} certified digits in every parameter; *wrong, unsaid*: converged, with fewer"
-        f" than {WRONG:g}. *Errors*: the fewest digits among fits of {WRONG:g} digits and more. *A fit*: the median"
-        " after one that is not counted, so that nothing is compiled; steepest and SciPy in turn in one process, lmfit,"
-        " iminuit and optimistix in another, R in its own. BFGS and L-BFGS-B are SciPy's `minimize` on the sum of"
-        " squares, without a gradient; iminuit is `LeastSquares`, `migrad` and `hesse`, its errors scaled by the"
-        " residuals; optimistix has no default tolerances: 1e-8 as its documentation writes, compiled by `jax.jit`,"
-        " float64. A warning of the solver's (no covariance, say) is not called converged."
+        f"{fits // 2} problems, {fits} fits, each solver with its defaults. *Converged*: by its own word, and without a"
+        f" warning (of no covariance, say); of these, those with {ASKED:g} and with {WRONG:g} certified digits in every"
+        f" parameter; *wrong, unsaid*: with fewer than {WRONG:g}. *Errors*: the fewest digits among fits of {WRONG:g}"
+        " digits and more. *A fit*: the median of these fits, each after one that is not counted, so that nothing is"
+        " compiled; steepest and SciPy in turn in one process, the Python peers in another, R in its own. BFGS and"
+        " L-BFGS-B: `minimize` of the sum of squares, without a gradient. iminuit: `LeastSquares`, `migrad`, `hesse`;"
+        " it wants a known error of y and stops in its units: 1 here, and the errors scaled by the residuals."
+        " optimistix has no default tolerances: 1e-8 as its documentation writes, `jax.jit`, float64."
         f"{_absent(results, 'starts')}"
     )
 
@@ -211,7 +206,7 @@ def _tables(results: Results, folder: Path) -> Iterator[str]:
     for name, fits in found.items():
         cells = [clock(fit["seconds"]) + ("" if fit["word"] == "converged" else f", {fit['word']}") for fit in fits]
         apart = max(_apart(fit["values"], mine[fit["problem"]]) for fit in fits)
-        table.append([name, *cells, f"{apart:.0e}"])
+        table.append([name, *cells, "" if name == "steepest" else f"{apart:.0e}"])
     yield aligned(["", *(f"{int(size):,} rows" for size in sizes), "apart"], table)
     began = ", ".join(f"{name} = {value:g}" for name, value in zip("abc", START, strict=True))
     yield (

@@ -23,9 +23,10 @@ def part(results: Results, folder: Path) -> list[str]:
 def _head(results: Results) -> Iterator[str]:
     m = results["machine"]
     yield SPEED
+    yield from _short(results)
     yield (
-        f"A pass and a fit, written by `bench/speed.py` on {m['date']}; further below {link(EPOCHS)} and"
-        f" {link(SOLVERS)}. `make bench` measures all of it anew; losses stand here like wins."
+        f"Below: a pass and a fit, written by `bench/speed.py` on {m['date']}; {link(EPOCHS)}; {link(SOLVERS)}."
+        " `make bench` measures all of it anew; losses stand here like wins."
     )
     yield (
         f"{m['processor']} ({m['family']}, {m['vectors']}, {m['cores']} cores, L3 {m['cache']}), {m['memory']} GiB,"
@@ -38,6 +39,23 @@ def _head(results: Results) -> Iterator[str]:
         " process, the peers each in a process of its own with an environment of its own. Every contender must"
         " give the same loss and gradient: *apart* is the largest relative difference to steepest. A pass is loss"
         f" and gradient over {results['row count']:,} rows of float64."
+    )
+
+
+def _short(results: Results) -> Iterator[str]:
+    """A pass and a fit in two sentences."""
+    times, fits = times_of(results, "passes", "exp"), results.get("fits")
+    if not times or not fits:
+        return
+    mine, others = times["steepest"], [clock(times[name]) for name in times if name.startswith("NumPy")]
+    whole = [
+        f"{clock(one['times']['steepest'])} at {int(rows):,} rows (`curve_fit`: {clock(one['times']['curve_fit'])})"
+        for rows, one in fits.items()
+    ]
+    yield (
+        f"Loss and gradient of {FORMULAS['exp']} over {results['row count']:,} rows take {clock(mine)};"
+        f" reading the numbers alone takes {clock(times['read'])}, NumPy {' or, in blocks, '.join(others)}. A whole fit"
+        f" of it takes {', '.join(whole)}."
     )
 
 
