@@ -113,8 +113,11 @@ def _every(results: Results, section: str) -> dict[str, Any]:
 
 def _absent(results: Results, section: str) -> str:
     """What was left out, and why."""
-    words = [f"{name} ({why})" for name, why in _every(results, section).items() if isinstance(why, str)]
-    return f" Left out: {', '.join(words)}." if words else ""
+    reasons: dict[str, list[str]] = {}
+    for name, why in _every(results, section).items():
+        if isinstance(why, str):
+            reasons.setdefault(why, []).append(name)
+    return "".join(f" Left out, {why}: {'; '.join(names)}." for why, names in reasons.items())
 
 
 def _dates() -> str:
@@ -173,8 +176,8 @@ def _started(results: Results, folder: Path) -> Iterator[str]:
         f" warning (of no covariance, say); of these, those with {ASKED:g} and with {WRONG:g} certified digits in every"
         f" parameter; *wrong, unsaid*: with fewer than {WRONG:g}. *Errors*: the fewest digits among fits of {WRONG:g}"
         " digits and more. *A fit*: the median of these fits, each after one that is not counted, so that nothing is"
-        " compiled; steepest and SciPy in turn in one process, the Python peers in another, R in its own. BFGS and"
-        " L-BFGS-B: `minimize` of the sum of squares, without a gradient. iminuit: `LeastSquares`, `migrad`, `hesse`;"
+        " compiled; steepest and SciPy in turn in one process, the other Python peers in another, R in its own."
+        " BFGS and L-BFGS-B: `minimize` of the sum of squares, without a gradient. iminuit: `LeastSquares`, `migrad`, `hesse`;"
         " it wants a known error of y and stops in its units: 1 here, and the errors scaled by the residuals."
         " optimistix has no default tolerances: 1e-8 as its documentation writes, `jax.jit`, float64."
         f"{_absent(results, 'starts')}"
@@ -197,7 +200,7 @@ def _unstarted(results: Results, folder: Path) -> Iterator[str]:
 
 def _tables(results: Results, folder: Path) -> Iterator[str]:
     found = solvers(results, "tables")
-    if not found:
+    if "steepest" not in found:
         return
     yield "### Larger tables"
     sizes = [fit["problem"] for fit in next(iter(found.values()))]

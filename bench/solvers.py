@@ -16,7 +16,7 @@ import sys
 from typing import Any
 
 from _bench import Bench, Given, ask, main
-from _solvers import PEERS, UNSTARTED
+from _solvers import HERE, PEERS
 from _solvers_page import part, verdicts
 from _solvers_r import by_r
 
@@ -25,11 +25,13 @@ TASKS = ("starts", "none", "tables")
 
 def measure(task: str, given: Given) -> dict[str, Any]:
     """Every solver on a task: {"solvers": name -> its fits, or why there are none, "versions": of what was used}."""
-    places = [("here", sys.executable)]
-    if any(name in UNSTARTED for name in PEERS) or task != "none":
-        places.append(("peers", given.peers))
-    answers = [ask(python, "_solvers_peer.py", place, task, given) for place, python in places]
-    answers = [one if "solvers" in one else {"solvers": dict.fromkeys(PEERS, one["absent"])} for one in answers]
+    places = {"here": (sys.executable, HERE)}
+    if task != "none":  # the peers of the other environment need all starts
+        places["peers"] = (given.peers, PEERS)
+    answers = []
+    for place, (python, names) in places.items():
+        answer = ask(python, "_solvers_peer.py", place, task, given)
+        answers.append(answer if "solvers" in answer else {"solvers": dict.fromkeys(names, answer["absent"])})
     answers.append(by_r(task, given.rows, given.rounds))
     merged: dict[str, Any] = {"solvers": {}, "versions": {}}
     for answer in answers:
