@@ -129,7 +129,7 @@ def _dates() -> str:
     if larger:
         text += (
             f"The largest rate that never raises the loss in 300 steps is {larger['median']:.3g} times the proved one"
-            f" in the median of the convex problems, {larger['worst']:.3g} times at most."
+            f" in the median of the convex problems, {larger['nine tenths']:.3g} times or less in nine tenths of them."
         )
     return text.rstrip()
 

@@ -95,7 +95,11 @@ def main() -> None:
     fits, wald, values, profile, profiled = sums
     if asked.seeds == words.get_default("seeds"):  # fewer are for trying
         keep(
-            __file__, fits=fits, intervals=values, wald=wald / values, profile=profile / profiled if profiled else None
+            __file__,
+            fits=int(fits),
+            intervals=int(values),
+            wald=wald / values,
+            profile=profile / profiled if profiled else None,
         )
     share = f", profile {profile / profiled:.1%} of {profiled:,.0f}" if profiled else ""
     print(f"\nall: {fits:,.0f} of {len(SHAPES) * asked.seeds:,} fits, "
