@@ -18,7 +18,7 @@ class Verdict:
 
     @property
     def word(self) -> str:
-        return "not measured" if self.met is None else "met" if self.met else "missed"
+        return "not measured" if self.met is None else "met" if self.met else "**missed**"
 
 
 def clock(value: float | None) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from _solvers import HERE, PEERS, UNSTARTED, Make, Solve, listened, no_start
+from _solvers import HERE, PEERS, UNSTARTED, Found, Make, Solve, listened, no_start
 from _solvers_data import Problem, given
 from _timing import answer, in_turn, versions
 
@@ -46,7 +46,7 @@ def in_turns(problem: Problem, made: dict[str, Solve], start: Sequence[float] | 
     return {name: shown(one) | {"seconds": taken[name]} for name, one in said.items()}
 
 
-def shown(found: Any) -> dict[str, Any]:
+def shown(found: Found) -> dict[str, Any]:
     values, errors = (None if some is None else [float(v) for v in some] for some in (found.values, found.errors))
     return {"word": found.word, "values": values, "errors": errors}
 
