@@ -9,7 +9,7 @@ from typing import Any
 from _asked import Results, Verdict, at_least, at_most, clock
 from _epochs_data import BATCH
 from _epochs_scale import MOST, PASSES, ROWS
-from _page import EPOCHS, aligned, packages, saved, table_of, versions_of
+from _page import EPOCHS, aligned, loads, packages, saved, table_of, versions_of
 
 MINIMA = ("PyTorch, L-BFGS", "JAX, L-BFGS (optax)", "JAX, Newton")  # peers that go to the minimum
 WAYS = ("in order", "shuffled")
@@ -93,11 +93,10 @@ def _others(results: Results) -> Iterator[Verdict]:
 def part(results: Results, folder: Path) -> list[str]:
     """The part of the page; sections that were not measured are left out."""
     m = results["machine"]
-    loads = (results.get("loads") or {0: m["load"]}).values()
     blocks = [
         EPOCHS,
-        f"Written by `bench/epochs.py` on {m['date']}, {m['processor']}, load {min(loads):.1f} to {max(loads):.1f} on"
-        f" {m['cores']} cores; a matrix of {results['row count']:,} rows and 10 columns of float64, rows contiguous;"
+        f"Written by `bench/epochs.py` on {m['date']}, {m['processor']}, {loads(results)};"
+        f" a matrix of {results['row count']:,} rows and 10 columns of float64, rows contiguous;"
         f" medians of {results['rounds']} repeats; {_versions(results)}.",
         table_of(verdicts(results)),
     ]

@@ -53,6 +53,13 @@ def versions_of(results: Results) -> list[dict[str, str]]:
     return [one.get("versions", {}) for tasks in (results.get("peers") or {}).values() for one in tasks.values()]
 
 
+def loads(results: Results) -> str:
+    """How busy the machine was while the sections were measured."""
+    m = results["machine"]
+    found = (results.get("loads") or {"": m["load"]}).values()
+    return f"load {min(found):.1f} to {max(found):.1f} on {m['cores']} cores"
+
+
 def packages(*found: dict[str, str], only: Sequence[str] = ()) -> str:
     """Packages with their versions, all or some; the later word counts."""
     every = {name: version for one in found for name, version in one.items() if not only or name in only}

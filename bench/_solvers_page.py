@@ -10,7 +10,7 @@ from typing import Any
 from _asked import Results, Verdict, at_least, at_most, clock
 from _figures import kept
 from _nist import ASKED, MOST, WRONG, agreement, problems
-from _page import SOLVERS, aligned, packages, saved, table_of
+from _page import SOLVERS, aligned, loads, packages, saved, table_of
 from _solvers_data import FORMULA, START
 
 OTHERS = ("nist", "starts", "functions", "degenerate", "intervals", "rates")  # scripts whose figures stand here
@@ -92,7 +92,8 @@ def part(results: Results, folder: Path) -> list[str]:
     versions = [one.get("versions", {}) for name in ("starts", "none", "tables") if (one := results.get(name))]
     blocks = [
         SOLVERS,
-        f"Written by `bench/solvers.py` on {m['date']}, {m['processor']}; {packages(*versions, only=USED)}.",
+        f"Written by `bench/solvers.py` on {m['date']}, {m['processor']}, {loads(results)};"
+        f" {packages(*versions, only=USED)}.",
         table_of(verdicts(results)),
         _dates(),
     ]
