@@ -25,9 +25,15 @@ lint: .venv/.installed-test
 docs: .venv/.installed-test
 	$(RUN) pytest tests/test_docs.py
 
-# Scripts whose name begins with an underscore are helpers. speed.py and epochs.py write docs/performance.md.
+# Scripts whose name begins with an underscore are helpers. speed.py, epochs.py and solvers.py write
+# docs/performance.md, the last with the figures of others: its page is written again when all have run. A script whose
+# figures are missed does not keep the rest from running.
 bench: .venv/.installed-test .venv-bench/.installed
-	@set -e; for script in bench/[!_]*.py; do echo; echo "== $$script"; .venv/bin/python "$$script"; done
+	@failed=; for script in bench/[!_]*.py; do echo; echo "== $$script"; began=$$(date +%s); \
+		.venv/bin/python "$$script" || failed="$$failed $$script"; \
+		echo "== $$script: $$(( $$(date +%s) - began )) s"; done; \
+		.venv/bin/python bench/solvers.py --only page; \
+		if [ -n "$$failed" ]; then echo "missed or failed:$$failed" >&2; exit 1; fi
 
 clean:
 	rm -rf .venv .venv-bench build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
@@ -43,8 +49,9 @@ clean:
 	@$(PIP) install --editable '.[test]'
 	@touch .venv/.installed $@
 
-# What steepest is measured beside, apart from its own environment; what does not install is left out, and named.
-PEERS = numexpr numba jax optax torch==2.13.0 heyoka
+# What steepest is measured beside, apart from its own environment; what does not install is left out, and named. R's
+# nls is measured too where Rscript is found (Debian, Ubuntu: apt install r-base-core).
+PEERS = numexpr numba jax optax torch==2.13.0 heyoka lmfit iminuit optimistix
 .venv-bench/.installed: Makefile | .venv-bench/bin/pip
 	@echo "installing the peers into .venv-bench: $(PEERS)"
 	@for peer in $(PEERS); do \

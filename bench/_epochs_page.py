@@ -9,7 +9,7 @@ from typing import Any
 from _asked import Results, Verdict, at_least, at_most, clock
 from _epochs_data import BATCH
 from _epochs_scale import MOST, PASSES, ROWS
-from _page import LAST_PART, aligned, last_part, saved
+from _page import EPOCHS, aligned, loads, packages, saved, table_of, versions_of
 
 MINIMA = ("PyTorch, L-BFGS", "JAX, L-BFGS (optax)", "JAX, Newton")  # peers that go to the minimum
 WAYS = ("in order", "shuffled")
@@ -90,37 +90,24 @@ def _others(results: Results) -> Iterator[Verdict]:
 # the page ------------------------------------------------------------------------------------------------------------
 
 
-def write_part(results: Results, folder: Path) -> Path:
-    """The page with this part in the place of the one before; what bench/speed.py has written stays."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "performance.md"
-    page = path.read_text(encoding="utf-8") if path.exists() else ""
-    before = page.removesuffix(last_part(page)).rstrip()
-    parts = [before, *_part(results, folder)] if before else _part(results, folder)
-    path.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
-    return path
-
-
-def _part(results: Results, folder: Path) -> list[str]:
+def part(results: Results, folder: Path) -> list[str]:
+    """The part of the page; sections that were not measured are left out."""
     m = results["machine"]
-    loads = (results.get("loads") or {0: m["load"]}).values()
-    parts = [
-        LAST_PART,
-        f"Written by `bench/epochs.py` on {m['date']}, {m['processor']}, load {min(loads):.1f} to {max(loads):.1f} on"
-        f" {m['cores']} cores; a matrix of {results['row count']:,} rows and 10 columns of float64, rows contiguous;"
+    blocks = [
+        EPOCHS,
+        f"Written by `bench/epochs.py` on {m['date']}, {m['processor']}, {loads(results)};"
+        f" a matrix of {results['row count']:,} rows and 10 columns of float64, rows contiguous;"
         f" medians of {results['rounds']} repeats; {_versions(results)}.",
-        aligned(["asked", "seen", ""], [[v.asked, v.seen, v.word] for v in verdicts(results)]),
+        table_of(verdicts(results)),
     ]
-    for part in (_epochs, _rows, _steps, _larger, _digits, _reach, _scale):
-        parts += part(results)
-    return [*parts, *_curve(results, folder)]
+    for section in (_epochs, _rows, _steps, _larger, _digits, _reach, _scale):
+        blocks += section(results)
+    return [*blocks, *_curve(results, folder)]
 
 
 def _versions(results: Results) -> str:
-    theirs = [one.get("versions", {}) for tasks in (results.get("peers") or {}).values() for one in tasks.values()]
-    found = {name: version for one in [*theirs, results["machine"]["versions"]] for name, version in one.items()}
-    found |= (results.get("single") or {}).get("versions", {})
-    return ", ".join(f"{name} {found[name]}" for name in USED if name in found)
+    single = (results.get("single") or {}).get("versions", {})
+    return packages(*versions_of(results), results["machine"]["versions"], single, only=USED)
 
 
 def _epochs(results: Results) -> Iterator[str]:

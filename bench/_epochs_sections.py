@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import statistics
 import time
@@ -16,9 +15,8 @@ from _c import NoCompiler
 from _epochs_c import bare_read, epoch_in_c
 from _epochs_data import BATCH, FORMULAS, RATES, hold_to_one_core, logistic, loss, minimiser, regression
 from _epochs_scale import scale
+from _nist import MOST, STARTS, digits, problems
 from _timing import in_turn, seconds
-
-from nist import NIST, STARTS, digits
 
 PASSES = (9, 15)  # fits look at the whole between passes 1, 2, 4, 8, 16: the difference of these holds epochs alone
 SINGLE_PASSES = (5, 7)
@@ -173,12 +171,12 @@ def nist_linear(rows: int, rounds: int) -> dict[str, Any]:
     import steepest
 
     found = {}
-    for path in sorted((NIST / "linear").glob("*.json")):
-        problem = json.loads(path.read_text(encoding="utf-8"))
+    for problem in problems("linear"):
         names, reached, status = problem["parameters"], {}, []
         for start in STARTS["linear"]:
             answer = steepest.fit(problem["formula"], problem["data"], start=dict.fromkeys(names, start))
-            reached[f"{start:g}"] = digits([float(answer.values[name]) for name in names], problem["certified"], 15.0)
+            values = [float(answer.values[name]) for name in names]
+            reached[f"{start:g}"] = digits(values, problem["certified"], MOST["linear"])
             status.append(str(answer.status))
         found[problem["name"]] = {
             "from": reached,

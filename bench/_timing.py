@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 THREADS = 2  # everything is held to two cores
-PACKAGES = ("steepest", "numpy", "scipy", "llvmlite", "numexpr", "numba", "jax", "optax", "torch", "heyoka")
+PACKAGES = ("steepest", "numpy", "scipy", "llvmlite", "numexpr", "numba", "jax", "optax", "torch", "heyoka", "lmfit",
+            "iminuit", "optimistix")  # fmt: skip
 
 
 def seconds(call: Callable[[], Any]) -> float:

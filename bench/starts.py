@@ -1,4 +1,4 @@
-"""Planted curves found with no start: how often, after how many passes, at what cost.
+"""Planted curves found with no start: how often, and after how many passes.
 
     python bench/starts.py             all shapes x seeds 0 to 9, 120 rows; ten of them at a million rows
     python bench/starts.py --rows      the million rows alone
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from _figures import keep
 
 import steepest
 
@@ -49,14 +50,16 @@ def found(shape: dict[str, Any], rows: int, seed: int) -> tuple[Any, bool, float
 def small(seeds: int = 10) -> int:
     """How often, over the seeds."""
     print(f"{'120 rows':<26} {'found':>6} {'converged':>10} {'median ms':>10}")
-    false = 0
+    false = found_all = 0
     for shape in SHAPES:
         runs = [found(shape, 120, seed) for seed in range(seeds)]
         good, ok = sum(g for _, g, _ in runs), sum(fit.ok for fit, _, _ in runs)
         false += sum(fit.ok and not g for fit, g, _ in runs)
+        found_all += good
         median = 1e3 * statistics.median(seconds for *_, seconds in runs)
         print(f"{shape['name']:<26} {good:>3}/{seeds} {ok:>7}/{seeds} {median:>10.1f}")
     print(f'"converged" in a worse minimum: {false} (asked: 0)\n')
+    keep(__file__, fits=seeds * len(SHAPES), found=found_all, false=false)
     return false
 
 
@@ -69,7 +72,8 @@ def large(rows: int = 1_000_000) -> None:
         fit, good, seconds = found(shape, rows, 1)
         passes.append(fit.passes)
         print(f"{shape['name']:<26} {'yes' if good else 'no':>6} {fit.passes:>7.0f} {seconds:>8.3f}")
-    print(f"median passes {statistics.median(passes):.0f} (asked: 4 to 6)\n")
+    print(f"median passes {statistics.median(passes):g} (asked: 4)")
+    keep(__file__, rows=rows, shapes=len(passes), passes=statistics.median(passes))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """How often 95 % intervals hold the truth: 1,000 planted problems, ten shapes of a hundred seeds each.
 
-    python bench/coverage.py [--seeds 100] [--profiles 100]
+    python bench/intervals.py [--seeds 100] [--profiles 100]
 
 Each problem has noise of its own; the fit starts beside the truth. Wald intervals of all, profile intervals of some of
 the seeds. A fit that does not converge has no interval and is counted apart.
@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from _figures import keep
 from numpy.typing import NDArray
 
 import steepest
@@ -92,6 +93,14 @@ def main() -> None:
         print(f"{shape.formula:<36} {fits:>5} {wald / values:>7.1%} {shown} {open_ends:>5}", flush=True)
         sums += (fits, wald, values, profile, profiled)
     fits, wald, values, profile, profiled = sums
+    if asked.seeds == words.get_default("seeds"):  # fewer are for trying
+        keep(
+            __file__,
+            fits=int(fits),
+            intervals=int(values),
+            wald=wald / values,
+            profile=profile / profiled if profiled else None,
+        )
     share = f", profile {profile / profiled:.1%} of {profiled:,.0f}" if profiled else ""
     print(f"\nall: {fits:,.0f} of {len(SHAPES) * asked.seeds:,} fits, "
           f"wald {wald / values:.1%} of {values:,.0f}{share}; "
