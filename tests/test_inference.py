@@ -384,6 +384,9 @@ def test_r_squared_is_that_of_scikit_learn_also_with_weights_and_far_from_zero()
         ("y = [x] @ B", False),
         ("y = [x**2, x] @ B", False),
         ("y = [1 + 0, x] @ B", True),
+        ("y = low + (high - low)/(1 + exp(-k*(x - m)))", True),
+        ("y = high/(1 + exp(-k*(x - m)))", False),
+        ("y = log(a) + b*x", True),
     ],
 )
 def test_an_intercept_is_seen_in_the_formula(formula, intercept):

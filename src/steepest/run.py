@@ -33,7 +33,7 @@ from .result import Fit, Trace, plain
 from .starts import Found, find
 from .strategy import plan
 from .types import Evaluation, Status, Step, Stop, is_whole
-from .uncertainty import Uncertainty, has_intercept, log_likelihood, r_squared, uncertainty
+from .uncertainty import Uncertainty, log_likelihood, r_squared, uncertainty
 from .verdict import NO_CERTIFICATE
 
 TRACED = 64 << 20  # bytes of a trace: a million steps, the default limit, of five parameters are kept in full
@@ -222,7 +222,8 @@ class Run:
             degrees=doubt.degrees, notes=tuple(self.notes), reduce=objective.reduce,
             batch=descent.plan.batch, rate=descent.plan.rate, default_limit=descent.default_limit,
             bounded=objective.bounded, guarantee=descent.guarantee, trace=kept, source=dict(reader.source.fingerprint),
-            r2=fitted, intercept=objective.once("level", lambda: has_intercept(objective)), log_likelihood=likelihood,
+            r2=fitted, intercept=objective.once("lifts", lambda: objective.squares and objective.structure.lifts),
+            log_likelihood=likelihood,
             options=plain({**self.options, "errors": errors}),
             versions={"steepest": __version__, "numpy": np.__version__}, data=self.data,
         )  # fmt: skip

@@ -294,6 +294,17 @@ def _held(text: str) -> str:
     return f"({text})" if " + " in text or " - " in text else text
 
 
+def lifts(scalar: Scalar) -> bool:
+    """Whether the parameters can move the output of every row alike: a combination of its derivatives is 1."""
+    theta, columns = scalar.draw()
+    slopes = scalar.at(np.repeat(theta[:, :1], POINTS, axis=1), columns)[1].T
+    slopes = slopes[np.isfinite(slopes).all(axis=1)]
+    if len(slopes) <= len(scalar.names) + 20:
+        return False
+    weights = np.linalg.lstsq(slopes, np.ones(len(slopes)))[0]
+    return bool(np.all(np.abs(slopes @ weights - 1.0) <= TOLERANCE * (np.abs(slopes) @ np.abs(weights))))
+
+
 # symmetries ---------------------------------------------------------------------------------------------------
 def symmetries(scalar: Scalar, known: Sequence[Combination]) -> tuple[str, ...]:
     """Terms that may swap, signs that may change, periods."""

@@ -10,7 +10,7 @@ from itertools import combinations
 
 from .derive import Partial, gradient
 from .functions import FUNCTIONS
-from .invariance import Combination, Scalar, combined, in_words, symmetries
+from .invariance import Combination, Scalar, combined, in_words, lifts, symmetries
 from .printing import to_text
 from .program import Graph
 
@@ -86,6 +86,11 @@ class Structure:
     def symmetries(self) -> tuple[str, ...]:
         """Changes of the parameters that leave the output as it is, in words."""
         return symmetries(self._scalar, self.combinations) if self._scalar is not None else ()
+
+    @cached_property
+    def lifts(self) -> bool:
+        """Whether the parameters can move the output of every row alike, as an intercept does."""
+        return self._scalar is not None and lifts(self._scalar)
 
     @cached_property
     def poles(self) -> tuple[int, ...]:

@@ -8,7 +8,6 @@ from .covariance import quantile as quantile
 from .covariance import significance as significance
 from .covariance import uncertainty as uncertainty
 from .likelihood import criteria as criteria
-from .likelihood import has_intercept as has_intercept
 from .likelihood import log_likelihood as log_likelihood
 from .likelihood import r_squared as r_squared
 from .profile import End as End

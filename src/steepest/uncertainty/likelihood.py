@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 
-from ..formula.objective import Objective
 from ..kernels.surface import Surface
 
 
@@ -35,20 +34,6 @@ def r_squared(surface: Surface, rss: float | None) -> float | None:
         return None
     spread = surface.spread
     return 1.0 - rss / spread if spread > 0 else None
-
-
-def has_intercept(objective: Objective) -> bool:
-    """Whether a parameter moves the prediction of every row alike, so that the mean of y is one of the predictions."""
-    if not objective.squares:
-        return False
-    graph, columns = objective.graph, objective.columns
-    for partial in objective.model_partials.values():
-        for node, matrix in partial.terms:
-            stacked = matrix is not None and graph.nodes[matrix][0] == "stack"
-            parts = [()] if matrix is None else [(c,) for c in graph.arguments(matrix)] if stacked else []
-            if len(partial.terms) == 1 and any(not graph.depends([node, *part], columns) for part in parts):
-                return True
-    return False
 
 
 def criteria(log_l: float | None, parameters: int, rows: int) -> tuple[float | None, float | None, float | None]:
