@@ -220,27 +220,13 @@ class Surface:
         for tile in self._column_tiles(theta):
             factor = _triangle(factor, tile)
         if self.objective.penalty is not None:
-            rows = self._penalty_rows(theta)
+            rows = self.objective.penalty.rows(theta)
             if rows is None:
                 return evaluation
             factor = _triangle(factor, rows)
         padded = np.zeros((width, width))
         padded[: len(factor)] = factor[:width]
         return replace(evaluation, factor=padded)
-
-    def _penalty_rows(self, theta: Array) -> Array | None:
-        """Rows [L, l] with LᵀL = ∂²penalty and Lᵀl = -∂penalty; None where the penalty is not convex here."""
-        assert self.objective.penalty is not None
-        _, slope, bend = self.objective.penalty.at(theta)
-        values, vectors = np.linalg.eigh(bend)
-        keep = values > len(values) * np.finfo(float).eps * max(abs(values[-1]), 1e-300)
-        if (values < -1e-12 * max(abs(values[-1]), 1e-300)).any():
-            return None
-        root = np.sqrt(values[keep])[:, None] * vectors[:, keep].T
-        rest = -(vectors[:, keep].T @ slope) / np.sqrt(values[keep])
-        if np.linalg.norm(root.T @ rest + slope) > 1e-12 * max(float(np.linalg.norm(slope)), 1e-300):
-            return None
-        return np.hstack([root, rest[:, None]])
 
     @property
     def signal(self) -> float:
