@@ -218,7 +218,7 @@ class _Judge:
             return self._say(Status.STOPPED, sentence, lower=lower, kind=f"no {best}")
         recession = self._recession()
         if recession is not None:
-            return self._say(Status.UNIDENTIFIABLE, self._separated(*recession))
+            return self._say(Status.UNIDENTIFIABLE, separated(self.objective.layout.flat, *recession))
         if self.singular.any():
             if self.objective.columns:
                 return self._undetermined()
@@ -256,16 +256,6 @@ class _Judge:
         if self.objective.kind != "likelihood" or self.objective.penalty is not None or not far or not every(self.free):
             return None
         return self.surface.recession(self.theta, self.step, self.curvature)
-
-    def _separated(self, direction: Array, units: Array) -> str:
-        """Albert and Anderson (Biometrika 71, 1984): no maximum of the likelihood where a plane separates the rows."""
-        effect = np.abs(direction) * units
-        move = np.where(effect > 1e-3 * effect.max(), direction, 0.0)
-        along = _together(self.objective.layout.flat, move / float(np.abs(move).max()))
-        return (
-            f"the data are separated: moving {along} raises the likelihood for ever, so that it has no maximum; "
-            "give a penalty or a prior"
-        )
 
     def _undetermined(self) -> Verdict:
         """Singular; at the start only where the model is linear, since there the data decide it everywhere."""
@@ -417,6 +407,17 @@ def _at_vertex(surface: Surface, theta: Array, start: Array, evaluation: Evaluat
     kind = "the minimum" if objective.convex else "a local minimum"
     beside = "" if unique else "; other minima of the same loss lie beside it"
     return Verdict(Status.CONVERGED, f"{kind}: a vertex, on {where}{beside}", certificate, held=bounds > 0, near=True)
+
+
+def separated(names: Sequence[str], direction: Array, units: Array) -> str:
+    """Albert and Anderson (Biometrika 71, 1984): no maximum of the likelihood where a plane separates the rows."""
+    effect = np.abs(direction) * units
+    move = np.where(effect > 1e-3 * effect.max(), direction, 0.0)
+    along = _together(names, move / float(np.abs(move).max()))
+    return (
+        f"the data are separated: moving {along} raises the likelihood for ever, so that it has no maximum; "
+        "give a penalty or a prior"
+    )
 
 
 def _together(names: Sequence[str], shift: Array) -> str:

@@ -12,11 +12,11 @@ from ..methods.finishing import Region
 from ..methods.first_order import FirstOrder
 from ..methods.lbfgs import LBFGS
 from ..methods.stopping import Limits, Reached
-from ..methods.trust_region import NOISE
+from ..methods.trust_region import NOISE, TrustRegion
 from ..spectrum import U, length
 from ..strategy import AUTO, conditions
 from ..types import Array, Evaluation, Need, Status
-from ..verdict import judge, near, runs_off
+from ..verdict import judge, near, runs_off, separated
 from .course import DIVERGED, Course, Ending, counted
 
 HIDDEN = 1e-12  # a rise of the loss, relative, that may be rounding where large terms cancel in it
@@ -27,6 +27,7 @@ FAR = 1e30  # times the start, after a hundred steps: no minimum lies there
 GONE = 1e10  # times the start: such parameters are named beside one that is so far
 NOT_FINITE = "the parameters are not finite any more"
 RUN_AWAY = "the loss has run away"
+ONWARD = 64  # passes of Newton's method beyond the end of a run
 QUIET = 3  # steps in a row that hardly move
 HOVER = "; mini-batches hover around it: a lower rate comes nearer"
 
@@ -175,6 +176,41 @@ def _endless(course: Course) -> str:
     return runs_off(names) if names else verdict.sentence
 
 
+def _separated(course: Course, met: Reached) -> str:
+    """What holds of a likelihood that has no maximum, where a run shows it before it comes near; else "".
+
+    Where no limit of the user's ended the run, a few Newton steps from there go and see.
+    """
+    verdict, objective = course.verdict, course.surface.objective
+    assert verdict is not None
+    if objective.kind != "likelihood" or not objective.convex or objective.penalty is not None:
+        return ""
+    if verdict.near or verdict.step is None or verdict.evaluation is None or verdict.evaluation.curvature is None:
+        return ""
+    if not verdict.held:
+        found = course.surface.recession(course.theta, verdict.step, verdict.evaluation.curvature, early=True)
+        if found:
+            return separated(objective.layout.flat, *found)
+    return _undetermined(course) if met.rule == "default" and not isinstance(course.plan.method, Region) else ""
+
+
+def _undetermined(course: Course) -> str:
+    """What Newton's method says where it arrives from here, if the data do not determine all parameters; else ""."""
+    objective = course.surface.objective
+    method = TrustRegion("newton", Need.HESSIAN, objective.lower, objective.upper)
+    theta, state = course.theta, method.init(course.theta)
+    for _ in range(ONWARD):
+        evaluation = course.surface.at(theta, method.need)
+        proposal, state = method.update(evaluation, state, theta, 0, 0)
+        if state.accepted and near(course.surface, theta, course.start, evaluation):
+            verdict = judge(course.surface, theta, course.start, evaluation)
+            return verdict.sentence if verdict.status is Status.UNIDENTIFIABLE else ""
+        if state.stalled:
+            break
+        theta = proposal
+    return ""
+
+
 def tested(course: Course, evaluation: Evaluation | None) -> Ending | None:
     """The converged test."""
     course.verdict = judge(course.surface, course.theta, course.start, evaluation)
@@ -206,6 +242,9 @@ def limit(course: Course, met: Reached, *, arrive: bool = False) -> Ending:
     batches = course.plan.batch is not None
     course.default_limit = met.rule == "default" and not batches
     kind = "stopped: gradient" if met.rule == "gradient" else "stopped"
+    said = _separated(course, met)
+    if said:
+        return Status.STOPPED, f"{kind}: {met.sentence}; {said}"
     said = _endless(course) if met.rule == "default" else course.verdict.sentence
     after = (HOVER if batches else _too_high(course)) + _condition(course, course.verdict.evaluation)
     return Status.STOPPED, f"{kind}: {met.sentence}; {said}{after}"

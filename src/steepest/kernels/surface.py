@@ -41,6 +41,7 @@ HELD = 1 << 22  # numbers of rows near a kink that are kept, 32 MiB
 LASTING = 0.1  # a step of Newton's that moves log-odds by more where the gap is closed ends at no minimum
 LEVEL = 1e-5  # curvature of a row in its log-odds that is none any more
 RECEDING = 1e-5  # of the largest move: the rise of a loss that is rounding
+HOPELESS = 1e-2  # a rise among the first rows that none of the others makes small
 WORN = 1e-10  # of the squares of residuals: what is left of them after a change of the linear parameters has six digits
 GRAM_LIMIT = 1e12  # condition of the scaled Gram matrix above which it has too few digits and a QR is made
 
@@ -311,10 +312,13 @@ class Surface:
             self._root = parts.vectors / np.sqrt(np.maximum(parts.values, least)) / parts.scale[:, None]
         return self._root
 
-    def recession(self, theta: Array, step: Array, hessian: Array) -> tuple[Array, Array] | None:
+    def recession(
+        self, theta: Array, step: Array, hessian: Array, *, early: bool = False
+    ) -> tuple[Array, Array] | None:
         """A direction (p,) along which the losses fall for ever, and in what units it is measured (p,); None: no such.
 
-        Tried are the step and, where the rows have no curvature left, theta itself: that far it has gone already.
+        Tried are the step and, where the rows have no curvature left, theta itself: that far it has gone already; on
+        the way (`early`), where much is left, theta as it is.
         """
         if self.objective.recession_rows is None:
             return None
@@ -323,7 +327,7 @@ class Surface:
         squares = self.squares.curvature
         bend, vectors = np.linalg.eigh(root.T @ hessian @ root)
         level = root @ vectors[:, bend <= LEVEL]
-        for direction in (step, level @ (level.T @ (squares @ theta))):
+        for direction in (step, theta if early else level @ (level.T @ (squares @ theta))):
             if direction.any() and self._recedes(theta, direction):
                 return direction, np.sqrt(squares.diagonal())
         return None
@@ -342,6 +346,8 @@ class Surface:
             d = np.einsum("ij,j->i", tile[:, :-1], step)
             moved = max(moved, float(np.max(np.abs(d), initial=0.0)))
             risen = max(risen, float(np.max(rise(theta, {"y": tile[:, -1], "d": d})[0], initial=0.0)))
+            if risen > HOPELESS * moved:
+                return False
         return moved > LASTING and risen <= RECEDING * moved
 
     def scores(self, theta: Array) -> Array:
