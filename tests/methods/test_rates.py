@@ -44,6 +44,25 @@ def test_the_rate_is_one_over_the_curvature_that_numpy_finds_and_the_loss_never_
     assert (np.diff(fit.trace.loss) <= 1e-13 * (1 + np.abs(fit.trace.loss[:-1]))).all()
 
 
+@pytest.mark.parametrize("reduce", ["mean", "sum"])
+@pytest.mark.parametrize("name", ["logistic", "huber", "log cosh", "pseudo-huber"])
+def test_a_rate_above_two_over_the_curvature_that_numpy_finds_is_called_out(name, reduce):
+    formula, loss, bend = CASES[name]
+    largest = curvature(bend, np.ones(80), reduce)
+    how = {"loss": loss, "method": "gd", "reduce": reduce, "stop": Stop(steps=3)}
+    assert steepest.fit(formula, DATA, rate=1.99 / largest, **how).notes == ()
+    with pytest.warns(
+        UserWarning, match=f"above 2/L = {2 / largest:.4g}: .* not covered by the proof .* L = {largest:.4g}"
+    ):
+        fit = steepest.fit(formula, DATA, rate=2.01 / largest, **how)
+    assert any(f"{1 / largest:.4g} is safe" in note for note in fit.notes)
+
+
+def test_no_bound_is_claimed_of_a_loss_that_is_not_convex():
+    formula, loss, _ = CASES["cauchy"]
+    assert steepest.fit(formula, DATA, loss=loss, method="gd", rate=50.0, stop=Stop(steps=3)).notes == ()
+
+
 @pytest.mark.parametrize("method", ["gd", "momentum", "nesterov"])
 def test_first_order_methods_reach_the_minimum_of_newton_with_the_proved_rate(method):
     formula, loss, _ = CASES["huber"]

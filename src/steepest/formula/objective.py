@@ -690,7 +690,11 @@ class Penalty:
         mine = {f for f, name in zip(self.layout.flat, self.layout.owners, strict=True) if name in names}
         bends = {pair: node for pair, node in self._partials[1].items() if not mine.isdisjoint(pair)}
         smooth = not self.kinks  # a kink couples what stands in it without a second derivative
-        return smooth and all(mine.issuperset(pair) for pair in bends) and not self.graph.depends(bends.values(), self.layout.flat)
+        return (
+            smooth
+            and all(mine.issuperset(pair) for pair in bends)
+            and not self.graph.depends(bends.values(), self.layout.flat)
+        )
 
     def convexity(self, lower: Array, upper: Array) -> Convexity:
         """What the rules prove of it within bounds of theta."""

@@ -20,10 +20,12 @@ from .surface import Surface
 Bounds = Sequence[Array]  # (p, p): of the Hessian from above, and of its negative
 
 
-def steepest(surface: Surface, scaling: Scaling | None = None) -> tuple[Bounds, float, str] | str:
+def steepest(
+    surface: Surface, scaling: Scaling | None = None, most: int | None = None
+) -> tuple[Bounds, float, str] | str:
     """Bounds of the Hessian of S, the curvature of the steepest row with its weight, and why; or why there are none.
 
-    One pass in NumPy, which counts as none: it takes the place of trials.
+    One pass in NumPy, which counts as none: it takes the place of trials. `most`: of the first rows alone.
     """
     objective = surface.objective
     proof, p = surface.proof, objective.layout.size
@@ -36,6 +38,8 @@ def steepest(surface: Surface, scaling: Scaling | None = None) -> tuple[Bounds, 
     above, below, row = np.zeros((p, p)), np.zeros((p, p)), 0.0
     read, prepared = surface.reader.rows_read, evaluator.prepare(np.zeros(0))
     for block in surface.reader.full(UNIT):
+        if most is not None and block.first_row >= most:
+            break
         tiles = kernel.column_tiles(np.zeros(p), block)
         for (_, rows, columns), slopes in zip(live_tiles(block), tiles, strict=True):
             with np.errstate(all="ignore"):
