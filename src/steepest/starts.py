@@ -115,7 +115,8 @@ def find(
 
 def alone(surface: Surface) -> bool:
     """Whether the loss is proved to have one minimum; squares of a curve have no such proof, and are not asked."""
-    return not surface.objective.squares and surface.convexity[0]
+    objective = surface.objective
+    return (not objective.squares or bool(objective.convex)) and surface.convexity[0]
 
 
 def _best(search: Search, surface: Surface, drawn: Array, whole: bool) -> Found | None:

@@ -196,11 +196,18 @@ def _second_order(objective: Objective, name: str) -> Plan:
         return Plan(searching, None, f"lbfgs: {p:,} parameters are too many for a Hessian")
     if name == "gauss-newton" and not objective.squares:
         raise FitError("gauss-newton needs residuals: the loss squares or rmse and a formula with =; use newton")
-    if objective.kind == "deviation" and name == "auto" and objective.penalty is None:
+    if objective.kind == "deviation" and name == "auto" and objective.corners is not None:
         assert objective.family is not None
-        return Plan(Simplex(), None, f"simplex, because the minimum of the loss {objective.family.name} is a vertex")
+        what = "is a vertex" if objective.penalty is None else "lies on kinks of rows or of the penalty"
+        return Plan(Simplex(), None, f"simplex, because the minimum of the loss {objective.family.name} {what}")
     gauss = objective.squares and name != "newton"
     kind = ("gauss-newton", Need.NORMAL) if gauss else ("newton", Need.HESSIAN)
+    if objective.corners is not None and objective.kind != "deviation":
+        why = "as asked" if name != "auto" else "because its exact Hessian is known"
+        why = "because the loss is a sum of squared residuals" if gauss and name == "auto" else why
+        return Plan(
+            Simplex(*kind), None, f"{kind[0]}, {why}; a step ends on the kinks where the subgradient has a zero"
+        )
     chosen = TrustRegion(*kind, objective.lower, objective.upper, objective.quadratic)
     if name != "auto":
         return Plan(chosen, None, f"{name}, as asked")
@@ -267,8 +274,8 @@ def settle_rate(
         if rate > 2.0 / largest:
             warning = (
                 f"the rate {rate:g} is above 2/L = {2.0 / largest:.4g}: on this convex loss it is not covered by the "
-                f"proof and may diverge; the curvature is at most L = {largest:.4g} (reduce={objective.reduce!r}{kind}), "
-                f"since {bound.why}; {1.0 / largest:.4g} is safe"
+                f"proof and may diverge; the curvature is at most L = {largest:.4g} "
+                f"(reduce={objective.reduce!r}{kind}), since {bound.why}; {1.0 / largest:.4g} is safe"
             )
     return replace(made, rate=rate, warning=warning)
 

@@ -112,10 +112,10 @@ def _uncertified(course: Course, evaluation: Evaluation) -> Ending:
     """Too many parameters for a Hessian: as near as steps lead, and no word on what kind of point it is."""
     course.verdict = judge(course.surface, course.theta, course.start, evaluation)
     course.default_limit = True
-    norm = length(evaluation.gradient)
+    norm, way = length(evaluation.gradient), "rises" if course.surface.objective.sign < 0 else "falls"
     return (
         Status.STOPPED,
-        f"stopped: gradient: |gradient| = {norm:.3g}, no step falls further; {course.verdict.sentence}",
+        f"stopped: gradient: |gradient| = {norm:.3g}, no step {way} further; {course.verdict.sentence}",
     )
 
 
@@ -173,7 +173,7 @@ def _endless(course: Course) -> str:
     ):
         return verdict.sentence
     names = verdict.around.valley(0.0)
-    return runs_off(names) if names else verdict.sentence
+    return runs_off(course.surface.objective, names) if names else verdict.sentence
 
 
 def _separated(course: Course, met: Reached) -> str:
@@ -274,7 +274,15 @@ def stalled(course: Course, why: str) -> Ending | None:
     course.default_limit = ending is None
     if ending is not None:
         return ending
-    return Status.STOPPED, f"stopped: {why}; {_endless(course)}{_condition(course, course.verdict.evaluation)}"
+    return (
+        Status.STOPPED,
+        f"stopped: {_of_a_maximum(course, why)}; {_endless(course)}{_condition(course, course.verdict.evaluation)}",
+    )
+
+
+def _of_a_maximum(course: Course, why: str) -> str:
+    """What a method says of its loss, where the user's function is the negative of it."""
+    return why.replace("lowers the loss", "raises the function") if course.surface.objective.sign < 0 else why
 
 
 def _zeroed(course: Course) -> Array | None:

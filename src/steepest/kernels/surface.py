@@ -79,7 +79,11 @@ class Surface:
         if evaluation.solved is not None:
             solved = self._solved(evaluation, evaluation.solved)
             return evaluation if solved is evaluation.solved else replace(evaluation, solved=solved)
-        return self._with_factor(evaluation, theta) if need in (Need.NORMAL, Need.HESSIAN) else evaluation
+        if need not in (Need.NORMAL, Need.HESSIAN):
+            return evaluation
+        evaluation = self._with_factor(evaluation, theta)
+        near = self.objective.cornered(evaluation, theta) if self.objective.corners is not None else None
+        return evaluation if near is None else replace(evaluation, near=near)
 
     def _solved(self, evaluation: Evaluation, solved: Evaluation) -> Evaluation:
         """The evaluation at the best linear parameters; by a pass there, where too many digits have cancelled."""
@@ -295,8 +299,16 @@ class Surface:
             return self.at(theta, Need.GRADIENT)
         self.rows, self.observations, self.weight = self.reader.used, self.reader.observed, held.weight
         used = Total(self.observations, held.weight, None, np.zeros(0))
-        evaluation = objective.reduced(held.total, held.total, held.slope, None, None, used)
-        return replace(evaluation, near=held.near(theta, objective.lower, objective.upper))
+        lower, upper, penalty, corners = objective.lower, objective.upper, objective.penalty, objective.corners
+        if penalty is None or corners is None:
+            evaluation = objective.reduced(held.total, held.total, held.slope, None, None, used)
+            return replace(evaluation, near=held.near(theta, lower, upper, np.zeros(p)))
+        value, slope, bend = penalty.at(theta)
+        u, turned = corners.at(theta)
+        evaluation = objective.reduced(held.total + value, held.total, held.slope + slope, None, None, used)
+        pull = np.abs(slope) + np.abs(corners.slopes).T @ corners.scale
+        near = held.near(theta, lower, upper, pull)
+        return replace(evaluation, near=near.beside(corners.rows(u), slope - turned, bend if bend.any() else None))
 
     def _leverage(self, theta: Array) -> Array:
         """R⁻¹ of the squares RᵀR of the model's slopes (p, p): what a row can move is measured by it."""
