@@ -37,6 +37,7 @@ from .uncertainty import Uncertainty, has_intercept, log_likelihood, r_squared, 
 from .verdict import NO_CERTIFICATE
 
 TRACED = 64 << 20  # bytes of a trace: a million steps, the default limit, of five parameters are kept in full
+SAMPLED = 1 << 18  # rows above which a convex loss begins at the minimum of a sample, which costs less than a pass
 Formulas = Any  # text, or a SymPy Expr, Eq, Poly
 
 
@@ -120,7 +121,9 @@ class Run:
         run = Run(objective, surface, descent, missing, loss_name, data, restarts=how.restarts)
         descent.warn = run.note
         pilot = objective.pilot
-        if pilot is not None and isinstance(made.method, Region | Simplex) and not how.start and pilot.quadratic:
+        large = surface.reader.rows > SAMPLED and not isinstance(made.method, Simplex) and alone(surface)
+        piloted = pilot is not None and pilot.quadratic and not how.start and not large
+        if pilot is not None and piloted and isinstance(made.method, Region | Simplex):
             descent.pilot, run.missing = Surface(pilot, surface.reader), ()
             y = "" if pilot.left is None else to_text(pilot.graph, pilot.left, 40)
             run.notes.append(f"no start was given for {', '.join(missing)}: began at the least squares of {y}")

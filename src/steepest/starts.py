@@ -31,6 +31,7 @@ from .strategy import plan
 from .types import Array, Need, Status, Stop
 
 ROWS = 512  # of the sample, on which starts go downhill
+SURE = 1 << 14  # of the sample, where one start is enough: a better one saves passes over all rows
 FEW = 256  # rows on which candidates are compared
 DRAWN, DRAWN_PERIODIC = 256, 1_024  # candidates for each parameter, up to six
 GENERATIONS, GENERATIONS_PERIODIC = 2, 4  # of candidates that are put together from the best ones
@@ -100,7 +101,7 @@ def find(
             return None
         search: Search
         if objective.columns:
-            columns, whole = sample(surface.reader, max(ROWS, 4 * objective.layout.size), seed)
+            columns, whole = sample(surface.reader, max(SURE if one else ROWS, 4 * objective.layout.size), seed)
             chosen = Projected if Projected.solves(objective) else Plain
             search = chosen(objective, theta, tuple(missing), columns, surface.reader.rows)
         else:
@@ -348,7 +349,7 @@ class Search:
             drawn = self.candidates(rng, FEW_STARTS)
             alpha = drawn[[int(np.argmin(self.screen(drawn, slice(None))))]]
         if not whole:
-            alpha, *_ = self.descend(alpha)
+            alpha = self.descend(alpha)[0]
         loss = float(self.screen(alpha, slice(None))[0])
         if not math.isfinite(loss):
             return None

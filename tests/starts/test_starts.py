@@ -141,6 +141,27 @@ def test_a_vector_in_a_loss_that_is_not_convex_is_found() -> None:
     assert fit.loss == pytest.approx(oracle.fun, rel=1e-6)
 
 
+def test_a_large_convex_fit_begins_where_a_sample_ends_and_reaches_scipys_minimum_in_few_passes() -> None:
+    from scipy import optimize, special
+
+    rng = np.random.default_rng(8)
+    X = rng.standard_normal((300_000, 4))
+    y = (rng.random(300_000) < special.expit(X @ [0.5, -1.0, 0.2, 0.8] + 0.3)).astype(float)
+    fit = steepest.fit("y = X @ B + c", {"X": X, "y": y}, loss="logistic")
+    Z = np.column_stack([X, np.ones(len(X))])
+
+    def loss(theta: Any) -> Any:
+        eta = Z @ theta
+        return np.mean(np.logaddexp(0.0, eta) - y * eta), Z.T @ (special.expit(eta) - y) / len(y)
+
+    oracle = optimize.minimize(loss, np.zeros(5), jac=True, method="BFGS", options={"gtol": 1e-9})
+    assert fit.ok
+    assert [*fit.values["B"], fit.values["c"]] == pytest.approx(oracle.x, abs=1e-7)
+    assert fit.passes <= 5
+    assert fit.starts is not None
+    assert 0 < fit.starts["sample_rows"] < 20_000
+
+
 def test_of_a_proved_convex_loss_no_second_start_is_tried() -> None:
     from scipy import optimize
 

@@ -23,6 +23,7 @@ HIDDEN = 1e-12  # a rise of the loss, relative, that may be rounding where large
 DUST = 1e-14  # of a parameter that started at 0 and is measured by 1 there
 NEARLY = 1e-3  # of its size: a Newton step within which its model holds
 SMALL = 1e-6  # a correction relative to what is corrected
+SMALLER = 1e-8  # one that neither a loss that is no sum of squares nor its Hessian feels
 FAR = 1e30  # times the start, after a hundred steps: no minimum lies there
 GONE = 1e10  # times the start: such parameters are named beside one that is so far
 NOT_FINITE = "the parameters are not finite any more"
@@ -60,7 +61,7 @@ class SecondOrder:
         close = near(course.surface, course.theta, course.start, evaluation)
         if close and (self._polished or evaluation.near is not None):
             return tested(course, evaluation) or saddle(course)
-        if close and course.number and course.surface.objective.squares:
+        if close and course.number and course.surface.objective.kind in ("residual", "likelihood"):
             ending = _corrected(course, evaluation)
             if ending is not None:
                 return ending
@@ -120,16 +121,17 @@ def _uncertified(course: Course, evaluation: Evaluation) -> Ending:
 
 
 def _corrected(course: Course, evaluation: Evaluation) -> Ending | None:
-    """The minimum of squares: one correction by the gradient and the exact Hessian, which have given the certificate.
+    """The minimum: one correction by the gradient and the exact Hessian, which have given the certificate.
 
-    None where the correction is not small: then one more pass tells more.
+    None where the correction is not small, or the loss would feel it: then one more pass tells more.
     """
     ending = tested(course, evaluation)
     step = None if course.verdict is None else course.verdict.step
     if ending is None or ending[0] is not Status.CONVERGED or step is None:
         return ending
     corrected = course.inside(course.theta + step)
-    if not np.all(np.abs(corrected - course.theta) <= SMALL * np.abs(corrected)):
+    squares = course.surface.objective.squares
+    if not np.all(np.abs(corrected - course.theta) <= (SMALL if squares else SMALLER) * np.abs(corrected)):
         return None
     if course.surface.objective.quadratic:  # elsewhere the loss falls by less than its rounding
         evaluation = Quadratic(course.surface.objective, course.theta, evaluation).at(corrected, course.curved)
