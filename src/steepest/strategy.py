@@ -397,7 +397,7 @@ def bounded(surface: Surface, scaling: Scaling | None = None, most: int | None =
         if isinstance(extra, str):
             return f"{extra}, in the penalty"
         extra = [e if scaling is None else scaling.curvature(e) for e in extra]
-        largest = [a + b for a, b in zip(largest, extra, strict=True)]
+        largest = [*(matrix + extra[0] for matrix in largest[:-1]), largest[-1] + extra[1]]
         row += _top(extra) / surface.rows
     return Bound(_top(largest) * MARGIN, row * MARGIN, why)
 

@@ -105,6 +105,24 @@ def test_bounds_of_the_parameters_bound_the_curvature_of_any_smooth_formula():
     assert "tested, not proved" in steepest.fit("y = a*exp(-b*x)", data, method="gd", stop=Stop(steps=5)).why
 
 
+@pytest.mark.parametrize(
+    "formula", ["exp(a + b*x + c*z) - y*(a + b*x + c*z)", "cosh(a + b*x) + exp(c*z - a) + (b - c)**2"]
+)
+def test_within_a_box_the_rate_of_exponentials_is_one_over_the_largest_curvature_of_a_grid(formula):
+    fit = steepest.fit(formula, DATA, method="gd", bounds=dict.fromkeys("abc", (-0.7, 0.7)), stop=Stop(steps=2))
+    x, z, largest = DATA["x"], DATA["z"], 0.0
+    one, zero = np.ones(80), np.zeros(80)
+    for a, b, c in np.stack(np.meshgrid(*[np.linspace(-0.7, 0.7, 9)] * 3), -1).reshape(-1, 3):
+        if formula.startswith("exp"):
+            atoms = [(np.exp(a + b * x + c * z), np.c_[one, x, z])]
+        else:
+            atoms = [(np.cosh(a + b * x), np.c_[one, x, zero]), (np.exp(c * z - a), np.c_[-one, zero, z]),
+                     (2 * one, np.c_[zero, one, -one])]  # fmt: skip
+        hessian = sum((rows * bend[:, None]).T @ rows for bend, rows in atoms) / 80
+        largest = max(largest, np.linalg.eigvalsh(hessian)[-1])
+    assert 1 / fit.rate == pytest.approx(largest, rel=1e-7)  # the grid holds the corners
+
+
 @pytest.mark.parametrize("name", ["logistic", "huber", "log cosh", "pseudo-huber"])
 def test_a_convex_loss_has_the_minimum_and_no_local_one(name):
     formula, loss, _ = CASES[name]
