@@ -67,8 +67,10 @@ class Curvature:
 
     @cached_property
     def cornered(self) -> bool:
-        """Whether the Hessian is Σ dₖ(θ)·aₖaₖᵀ with every dₖ convex: its largest eigenvalue is so too, as the largest of
-        functions vᵀHv that are, and takes its maximum over a box at a corner (Rockafellar, Convex Analysis, 1970, 32.3).
+        """Whether the Hessian is Σ dₖ(θ)·aₖaₖᵀ with every dₖ convex.
+
+        Its largest eigenvalue is so too, as the largest of functions vᵀHv that are, and takes its maximum over a box
+        at a corner (Rockafellar, Convex Analysis, 1970, corollary 32.3.4).
         """
         shapes: dict[int, tuple[bool, bool]] = {}  # whether the second derivatives are convex, and concave
         for node in self.nodes:
