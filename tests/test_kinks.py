@@ -118,6 +118,26 @@ def test_a_function_with_a_kink_is_minimised_on_it(function, at):
     assert list(fit.values.values()) == pytest.approx(at, abs=1e-9)  # by hand: zero lies in the subgradient
 
 
+def test_a_kink_that_lies_elsewhere_does_not_stand_in_the_way_of_a_certificate():
+    # kinks at 2 and 5, and a stationary point between them
+    fit = steepest.minimize("(x - 3)**2 + sqrt(abs(x - 2)) + 0*abs(x - 5)", start={"x": 4.0})
+    oracle = optimize.brentq(lambda x: 2 * (x - 3) + 0.5 / np.sqrt(x - 2), 2.5, 4.0, xtol=1e-14)
+    assert fit.ok, fit.message
+    assert fit.values["x"] == pytest.approx(oracle, rel=1e-9)
+    t = np.array([0.5, 1.0, 1.5, 2.0, 2.5])
+    rows = steepest.fit("abs(a - t)**1.5 + (a*t)**2", {"t": t}, start={"a": 0.2})
+    inner = optimize.minimize_scalar(
+        lambda a: np.sum(np.abs(a - t) ** 1.5 + (a * t) ** 2), bounds=(0, 1), method="bounded", options={"xatol": 1e-12}
+    )
+    assert rows.ok, rows.message
+    assert rows.values["a"] == pytest.approx(inner.x, rel=1e-6)
+
+
+def test_a_kink_at_the_point_itself_is_not_taken_for_smooth():
+    fit = steepest.minimize("abs(x)*abs(x - 3) - 2*abs(x)", start={"x": 0.0})
+    assert not fit.ok
+
+
 def test_a_concave_kink_is_never_called_a_minimum():
     fit = steepest.minimize("x**2 - abs(x)", start={"x": 0.0})
     assert not fit.ok

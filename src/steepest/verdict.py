@@ -17,6 +17,7 @@ import numpy as np
 
 from .around import Around
 from .formula.objective import MAX_HESSIAN, Objective, listed
+from .kernels.smooth import smooth_about
 from .kernels.surface import Surface
 from .methods.trust_region import held, part, restrict
 from .spectrum import SINGULAR, Mask, U, every, length, some, spectrum, unit_scale
@@ -130,8 +131,12 @@ class _Judge:
     @cached_property
     def size(self) -> Array:
         """What a step of each free parameter is measured by."""
-        size = np.maximum(np.abs(self.theta), np.abs(self.theta - self.start))[self.free]
-        return size if every(size > 0) else np.where(size == 0, 1.0, size)
+        return self._sizes()[self.free]
+
+    def _sizes(self) -> Array:
+        """What a step of every parameter is measured by, also of those that a bound holds."""
+        size = np.maximum(np.abs(self.theta), np.abs(self.theta - self.start))
+        return size if every(size > 0) else np.where(size > 0, size, 1.0)
 
     @cached_property
     def certificate(self) -> dict[str, Any]:
@@ -213,7 +218,8 @@ class _Judge:
         """A function or a likelihood near a stationary point."""
         weakest = float(self.parts.values[0])
         self.certificate["hessian_min_eigenvalue"] = weakest
-        if self.objective.kinks - {"where"}:  # where may well be smooth, as in Huber's loss
+        # where may well be smooth, as in Huber's loss
+        if self.objective.kinks - {"where"} and not smooth_about(self.surface, self.theta, self._sizes()):
             return self._say(Status.STOPPED, "the loss is not smooth: the minimum is not certified")
         if weakest < 0 and not self.singular[0]:
             return self._saddle(self.parts.values, self.parts.vectors[:, 0] / self.parts.scale)

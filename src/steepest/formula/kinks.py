@@ -63,6 +63,20 @@ def kinks(graph: Graph, output: int, names: Sequence[str]) -> frozenset[str]:
     return frozenset(graph.nodes[n][0] for n in nodes if depends(n))
 
 
+def deciding(graph: Graph, output: int, names: Sequence[str]) -> list[int] | None:
+    """The expressions whose zeros are the kinks of an output; None where a choice is one of these."""
+    found: list[int] = []
+    for node in graph.reachable([output]):
+        op, *args = graph.nodes[node]
+        if op not in KINKED or not graph.depends(args[:1] if op == "where" else args, names):
+            continue
+        if op == "where":
+            return None
+        others = args[1:] if op in ("min", "max", "clip") else [graph.number(0)]
+        found += [graph.apply("-", args[0], other) for other in others]
+    return found
+
+
 def known_kinks(graph: Graph, output: int, names: Sequence[str]) -> Kinks | None:
     """The kinks of an expression of the scalars `names` alone; None where one is not of this kind."""
     with graph.growing:
