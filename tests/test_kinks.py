@@ -107,6 +107,28 @@ def test_a_curve_under_a_penalty_with_a_kink_ends_where_nelder_and_mead_do(penal
     assert fit.total <= oracle.fun * (1 + 1e-10)
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_two_exponentials_under_a_lasso_end_where_nelder_and_mead_find_nothing_lower_or_say_which_rate_is_open(seed):
+    random = np.random.default_rng(seed)
+    t = np.linspace(0.0, 5.0, 80)
+    y = 1.5 * np.exp(-0.7 * t) + 0.3 * np.exp(-3 * t) * random.choice([0, 1]) + 0.02 * random.standard_normal(80)
+    box = {"b": (0, 20), "d": (0, 20)}
+    fit = steepest.fit("y = a*exp(-b*t) + c*exp(-d*t)", {"t": t, "y": y}, penalty="0.05*(abs(a) + abs(c))", bounds=box)
+
+    def total(q):
+        rest = y - q[0] * np.exp(-q[1] * t) - q[2] * np.exp(-q[3] * t)
+        return 0.5 * rest @ rest + 0.05 * (abs(q[0]) + abs(q[2]))
+
+    v, how = fit.values, {"xatol": 1e-12, "fatol": 1e-15, "maxiter": 20_000, "maxfev": 20_000}
+    start = np.array([v[n] for n in "abcd"]) * 1.001 + 1e-6
+    walls = [(None, None), (0, 20)] * 2
+    oracle = optimize.minimize(total, start, method="Nelder-Mead", options=how, bounds=walls)
+    assert oracle.fun > fit.total * (1 - 1e-9)
+    gone = [rate for amplitude, rate in (("a", "b"), ("c", "d")) if v[amplitude] == 0.0]
+    assert fit.status == ("unidentifiable" if gone else "converged"), fit.message
+    assert all(f"moving {rate} by" in fit.message for rate in gone)
+
+
 @pytest.mark.parametrize(
     ("function", "at"),
     [("abs(x - 1) + x**2 + y**2", (0.5, 0.0)), ("2*abs(x) + (x - 1)**2 + abs(x - y)", (0.0, 0.0)),

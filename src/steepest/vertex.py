@@ -262,6 +262,7 @@ class _Bent:
         rows = np.sqrt(np.einsum("ij,ij->i", near.columns, near.columns))
         self.size = np.where(diagonal > 0, diagonal, np.where(rows > 0, rows, 1.0))
         self.near, p = near, len(bend)
+        self.wall = (near.up == 0) | (near.down == 0)  # a bound, at which a way ends
         values, vectors = np.linalg.eigh(bend / self.size / self.size[:, None])
         values = np.where(values > FLAT * max(float(values[-1]), 0.0), values, 0.0)  # a model to step by is convex
         self.bend = np.asarray((vectors * values) @ vectors.T)
@@ -279,7 +280,7 @@ class _Bent:
         optimal, slack, near = False, 1.0, self.near
         loose = opened = np.zeros((len(self.phi), 0))
         for _ in range(MOST):
-            basis, triangle, opened = self.subspace()
+            basis, triangle, opened = self.subspace(self.held)
             gradient = self.gradient()
             noise = ZERO * (self.mass + np.abs(self.bend) @ np.abs(self.phi))
             along, loose = self.direction(opened, gradient, noise)
@@ -295,6 +296,9 @@ class _Bent:
             if not self.held or not excess[place] > rounding[place]:
                 optimal = True
                 slack = float(np.min(-excess / np.maximum(up + down, 1e-300), initial=1.0))
+                idle = np.abs(multipliers) <= rounding  # a bound that nothing pushes against decides nothing
+                deciding = [r for r, still in zip(self.held, idle, strict=True) if not (still and self.wall[r])]
+                loose = self.direction(self.subspace(deciding)[2], gradient, noise)[1]
                 break
             row = self.held.pop(place)
             self.above[row] = multipliers[place] > up[place]
@@ -303,16 +307,16 @@ class _Bent:
             alone = np.flatnonzero(near.columns[:, row])
             if len(alone) == 1:
                 delta[alone] = near.residual[row] / near.columns[alone, row]
-        met = np.einsum("ij,ik->jk", self.columns, loose)
+        met = np.einsum("ij,ik->jk", self.columns[:, ~self.wall], loose)
         free = np.abs(met).max(axis=0, initial=0.0) <= ZERO * max(float(self.reach.max(initial=0.0)), 1e-300)
         slack = slack if free.all() else 0.0
         scaled = self.size[:, None]
         return Vertex(delta, near.fall(self.residual, delta), optimal, slack, loose[:, free] / scaled, opened / scaled)
 
-    def subspace(self) -> tuple[Array, Array, Array]:
-        """QR of the held rows, and the directions that leave them at zero."""
-        whole, triangle = np.linalg.qr(self.columns[:, self.held], mode="complete")
-        k = len(self.held)
+    def subspace(self, held: Sequence[int]) -> tuple[Array, Array, Array]:
+        """QR of held rows, and the directions that leave them at zero."""
+        whole, triangle = np.linalg.qr(self.columns[:, held], mode="complete")
+        k = len(held)
         return whole[:, :k], triangle[:k], whole[:, k:]
 
     def gradient(self) -> Array:
@@ -332,11 +336,11 @@ class _Bent:
         inner, loud = vectors.T @ slope, np.abs(vectors.T) @ (np.abs(opened).T @ noise)
         heard = np.abs(inner) > loud
         loose = np.asarray(opened @ vectors[:, flat])
-        if (heard & flat).any():
-            return np.asarray(-(opened @ (vectors[:, flat] @ inner[flat]))), loose
-        if (heard & ~flat).any():
-            return np.asarray(-(opened @ (vectors[:, ~flat] @ (inner[~flat] / values[~flat])))), loose
-        return None, loose
+        chosen = flat if (heard & flat).any() else ~flat
+        if not (heard & chosen).any():
+            return None, loose
+        falls = inner[chosen] / (np.abs(inner[chosen]).max() if chosen is flat else values[chosen])
+        return np.asarray(-(opened @ (vectors[:, chosen] @ falls))), loose
 
     def line(self, along: Array, gradient: Array) -> bool:
         """On along a line to the minimum on it, where a row may have to be held. False: it has no end."""

@@ -11,6 +11,7 @@ from ..kernels.quadratic import Quadratic
 from ..methods.finishing import Region
 from ..methods.first_order import FirstOrder
 from ..methods.lbfgs import LBFGS
+from ..methods.simplex import Simplex
 from ..methods.stopping import Limits, Reached
 from ..methods.trust_region import NOISE, TrustRegion
 from ..spectrum import U, length
@@ -318,7 +319,7 @@ def diverged(course: Course, what: str, evaluation: Evaluation | None = None) ->
     place = ""
     if evaluation is not None and not evaluation.finite:
         place = f" ({course.surface.offence(course.theta, evaluation)})"
-    mend = "start nearer" if isinstance(course.plan.method, Region | LBFGS) else "lower the rate"
+    mend = "start nearer" if isinstance(course.plan.method, Region | Simplex | LBFGS) else "lower the rate"
     if " to infinity: " in what:
         mend = "there is no end that way: set bounds, or start elsewhere"
         if objective.formula.left is None and objective.columns:
