@@ -384,6 +384,21 @@ def test_data_are_called_separated_exactly_where_a_linear_programme_separates_th
         assert steepest.fit(formula, {"X": x, "y": y}, loss=loss, prior={"B": (0, 2.5)}).ok
 
 
+@pytest.mark.parametrize("formula", ["exp(-a*x)", "log(1 + exp(-a*x))", "exp(-a*x) + (b - x)**2"])
+def test_a_convex_loss_that_falls_for_ever_is_never_converged(formula):
+    fit = steepest.fit(formula, {"x": np.linspace(0.5, 2.0, 30)})
+    assert not fit.ok and fit.errors is None
+
+
+def test_a_column_without_effect_costs_no_ride_down_a_valley():
+    random = np.random.default_rng(1)
+    x, y = random.normal(size=(2000, 4)), (random.random(2000) < 0.5).astype(float)
+    fit = steepest.fit("y = X @ B", {"X": x, "y": y}, loss="logistic")
+    best = optimize.minimize(lambda b: np.sum(np.logaddexp(0, x @ b) - y * (x @ b)), np.zeros(4), tol=1e-12)
+    assert fit.ok and fit.values["B"] == pytest.approx(best.x, abs=1e-5)
+    assert fit.passes < 10
+
+
 @pytest.mark.parametrize("method", ["gd", "sgd", "momentum", "nesterov", "adam", "lbfgs", "newton"])
 @pytest.mark.parametrize("kind", ["apart", "touching", "mixed"])
 def test_every_method_names_the_separation_that_a_linear_programme_finds(kind, method):

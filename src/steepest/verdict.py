@@ -24,6 +24,7 @@ from .spectrum import SINGULAR, Mask, U, every, length, some, spectrum, unit_sca
 from .types import Array, Evaluation, Need, Status
 from .vertex import Near
 
+RISEN = 0.1  # of the noise: a rise that a quadratic makes five times as large
 DUST = 8.0  # roundings of y: what adds no more to a prediction adds nothing
 SLACK = 1e-11  # of the noise s²: a rise of the loss by ten times what the gap test leaves is none
 NO_CERTIFICATE: dict[str, Any] = {
@@ -266,11 +267,30 @@ class _Judge:
             if self.objective.squares and not self.objective.known_sigma:
                 noise = 2.0 * self.evaluation.sum / rows if rows > 0 else 0.0
             errors = np.sqrt(noise * np.add.reduce(exact_root**2, axis=1))
-            if some(errors > self.size):
+            if some(errors > self.size) and not self._confined(exact_root, noise, errors):
                 endless = self.around.valley(noise * SLACK)
                 if endless:
                     return self._say(Status.STOPPED, runs_off(self.objective, endless))
         return self._say(Status.CONVERGED, self._kind() + self._at_bounds(), exact_root)
+
+    def _confined(self, exact_root: Array, noise: float, errors: Array) -> bool:
+        """Whether a convex loss rises on both sides of every parameter that is smaller than its error.
+
+        One error away, the others at their best: there it is half the noise higher. What is convex and has risen never
+        falls again, so that two looks spare the ride down a valley.
+        """
+        if not self.certificate["convex"]:
+            return False
+        covariance = exact_root @ exact_root.T
+        for j in np.flatnonzero(errors > self.size):
+            move = np.zeros_like(self.theta)
+            move[self.free] = covariance[:, j] * math.sqrt(noise / covariance[j, j])
+            for there in (self.theta + move, self.theta - move):
+                inside = np.clip(there, self.objective.lower, self.objective.upper)
+                rise = self.surface.at(inside, Need.VALUE).total - self.evaluation.total
+                if np.array_equal(inside, there) and not rise >= RISEN * noise:
+                    return False
+        return True
 
     @cached_property
     def around(self) -> Around:
