@@ -194,7 +194,7 @@ class _Judge:
         if some(self.singular):
             return self._undetermined()
         without = self._without_dust()
-        if without is not None and without.singular.any():
+        if without is not None and some(without.singular):
             return without._undetermined()
         evaluation = self.evaluation  # of a model that is linear JᵀWJ is all there is
         if not self.objective.quadratic and evaluation.gauss is evaluation.curvature:
@@ -251,7 +251,7 @@ class _Judge:
         part[self.free] = np.abs(theta[self.free]) * self.parts.scale
         dust = (part > 0) & (part <= DUST * U * self.surface.signal**0.5)
         dust &= (self.objective.lower <= 0) & (self.objective.upper >= 0)
-        if not dust.any():
+        if not some(dust):
             return None
         there = np.where(dust, 0.0, theta)
         evaluation = self.surface.at(there, Need.NORMAL)
