@@ -76,7 +76,7 @@ CASES = [
     Case("an inflection", "x**3", None, ("stopped", "diverged"), {"x": 1.0}),
     Case("a fourth power", "x**4", None, ("converged",), {"x": 1.0}),
     Case("a valley that is flat", "(x + y)**2", None, ("converged",), {"x": 1.0, "y": 2.0}),
-    Case("a kink", "abs(x)", None, ("stopped",), {"x": 1.0}),
+    Case("a kink", "abs(x)", None, ("converged",), {"x": 1.0}),
     Case(
         "Peano's surface, at its saddle", "(y - x**2)*(y - 3*x**2)", None, ("stopped", "diverged"), {"x": 0.0, "y": 0.0}
     ),
@@ -114,7 +114,7 @@ CASES = [
         "a line, as an exponential",
         "y = a*exp(b*x) + c",
         LINE,
-        ("converged", "stopped", "diverged", *NEVER),
+        ("converged",),
         {"b": 1.0},
         lowest=BENT,
     ),

@@ -432,3 +432,37 @@ def test_a_rate_by_trial_survives_a_gradient_near_the_largest_number():
     fit = steepest.fit("y = exp(-(x + a))", data, start={"a": 0.0}, method="gd", stop=Stop(passes=200))
     assert math.isfinite(fit.values["a"])
     assert not fit.ok
+
+
+@pytest.mark.parametrize("start", [{}, {"a": 1, "b": 0.4, "c": 1, "d": 0.6}, {"a": 1, "b": 0.1, "c": 1, "d": 1}])
+def test_two_exponentials_on_data_of_one_are_unidentifiable_even_where_an_amplitude_is_only_rounding(start):
+    x = np.linspace(0.0, 10.0, 200)
+    fit = steepest.fit("y = a*exp(-b*x) + c*exp(-d*x)", {"x": x, "y": 2.0 * np.exp(-0.5 * x)}, start=start)
+    assert fit.status == "unidentifiable", fit.message
+    assert fit.errors is None
+    at = fit.values
+    assert at["a"] * np.exp(-at["b"] * x) + at["c"] * np.exp(-at["d"] * x) == pytest.approx(2.0 * np.exp(-0.5 * x))
+
+
+@pytest.mark.parametrize(("sign", "words"), [("", "no minimum that way: the function falls"),
+                                             ("-", "no maximum that way: the function rises")])  # fmt: skip
+def test_a_valley_whose_slope_vanishes_in_rounding_is_named_with_the_way_it_goes(sign, words):
+    climb = steepest.maximize if sign else steepest.minimize
+    fit = climb(f"{sign}(x**2*y**2 + exp(-y))", start={"x": 1.0, "y": 1.0})
+    assert not fit.ok
+    assert f"{words} for ever, ever less, as y runs to infinity" in fit.message
+    assert "loss" not in fit.message
+
+
+def test_a_line_that_bends_the_other_way_is_an_exponential_which_scipy_finds_from_that_side():
+    from scipy import optimize
+
+    x = np.linspace(0.0, 1.0, 21)
+    y = 2.0 * x - 0.01 * x**2 + 1e-4 * np.random.default_rng(0).normal(size=21)
+    fit = steepest.fit("y = a*exp(b*x) + c", {"x": x, "y": y}, start={"b": 1.0})
+    oracle = optimize.least_squares(
+        lambda t: y - t[0] * np.exp(t[1] * x) - t[2], [-200.0, -0.01, 200.0], x_scale=[200.0, 0.01, 200.0],
+        xtol=1e-15, ftol=1e-15, gtol=1e-15, max_nfev=10_000,
+    )  # fmt: skip
+    assert fit.ok
+    assert fit.rss == pytest.approx(2 * oracle.cost, rel=1e-6)

@@ -384,6 +384,42 @@ def test_data_are_called_separated_exactly_where_a_linear_programme_separates_th
         assert steepest.fit(formula, {"X": x, "y": y}, loss=loss, prior={"B": (0, 2.5)}).ok
 
 
+@pytest.mark.parametrize("formula", ["exp(-a*x)", "log(1 + exp(-a*x))", "exp(-a*x) + (b - x)**2"])
+def test_a_convex_loss_that_falls_for_ever_is_never_converged(formula):
+    fit = steepest.fit(formula, {"x": np.linspace(0.5, 2.0, 30)})
+    assert not fit.ok and fit.errors is None
+
+
+def test_a_column_without_effect_costs_no_ride_down_a_valley():
+    random = np.random.default_rng(1)
+    x, y = random.normal(size=(2000, 4)), (random.random(2000) < 0.5).astype(float)
+    fit = steepest.fit("y = X @ B", {"X": x, "y": y}, loss="logistic")
+    best = optimize.minimize(lambda b: np.sum(np.logaddexp(0, x @ b) - y * (x @ b)), np.zeros(4), tol=1e-12)
+    assert fit.ok and fit.values["B"] == pytest.approx(best.x, abs=1e-5)
+    assert fit.passes < 10
+
+
+@pytest.mark.parametrize("method", ["gd", "sgd", "momentum", "nesterov", "adam", "lbfgs", "newton"])
+@pytest.mark.parametrize("kind", ["apart", "touching", "mixed"])
+def test_every_method_names_the_separation_that_a_linear_programme_finds(kind, method):
+    random = np.random.default_rng(4)
+    x = np.c_[np.ones(40), random.normal(size=(40, 2))]
+    line = x @ [0.3, 2.0, -1.0]
+    y = (line > 0).astype(float)
+    if kind == "touching":  # two rows of both classes on the plane
+        x = np.r_[x, [[1.0, -0.15, 0.0]] * 2]
+        y = np.r_[y, 0.0, 1.0]
+    if kind == "mixed":
+        y[np.argsort(np.abs(line))[:3]] = [1.0, 0.0, 1.0]
+        y[np.argsort(line)[:2]] = 1.0
+    separated = recedes(x, y == 1, y == 0, np.zeros(len(y), bool))
+    assert separated == (kind != "mixed")
+    rate = 0.01 if method == "adam" else None
+    fit = steepest.fit("y = X @ B", {"X": x, "y": y}, loss="logistic", method=method, rate=rate, start={"B": 0})
+    assert ("the data are separated" in fit.message) == separated, fit.message
+    assert not (separated and fit.ok)
+
+
 def test_the_direction_of_separation_is_named_with_its_sign():
     x = np.array([0.0, 1.0, 2.0, 3.0, 4.0, 5.0])
     fit = steepest.fit("k = a + b*(x - 2.5)", {"x": x, "k": x > 2.5}, loss="logistic")

@@ -36,8 +36,9 @@ def test_a_maximum_is_called_a_maximum():
 
 
 def test_a_kink_is_said_where_the_method_is_chosen():
-    fit = steepest.minimize("abs(x - 1) + abs(x + 2)")
+    fit = steepest.minimize("abs(x - 1)*abs(x + 2)")
     assert "abs makes a kink" in fit.why and "smooth" not in fit.why
+    assert "a step ends on the kinks" in steepest.minimize("abs(x - 1) + abs(x + 2)").why
 
 
 def test_a_sigma_beside_a_likelihood_is_refused():

@@ -89,7 +89,12 @@ def test_a_tie_is_shown_saved_and_printed_as_json(tmp_path):
         ({"fixed": {"b3": "b1"}}, steepest.FitError, "b3 stands in fixed but is no parameter"),
         ({"fixed": {"b2": "b1 = 2"}}, steepest.FormulaError, "an expression, not an equation"),
         ({"fixed": {"b2": "2*"}}, steepest.FormulaError, "ends too early"),
-        ({"fixed": {"b2": "b1"}, "bounds": {"b2": (0, 1)}}, steepest.FitError, "bound b1 instead"),
+        ({"fixed": {"b2": "b1"}, "bounds": {"b2": (0, 1)}}, steepest.FitError, "give them to b1 instead"),
+        (
+            {"fixed": {"b2": "b1"}, "prior": {"b2": (0, 1)}, "sigma": 1.0},
+            steepest.FitError,
+            "b2 is tied .* and has a prior: give it to b1 instead",
+        ),
         (
             {"fixed": {"b2": "log(-b1)"}, "start": dict.fromkeys(("a1", "b1", "a2", "c"), 1.0)},
             steepest.FitError,

@@ -101,6 +101,8 @@ class Around:
             size = np.where(theta == 0, self.size, np.abs(theta))
             move = np.zeros_like(theta)
             move[self.free] = self._weakest(evaluation, newton=way == 0.0)
+            if not (np.isfinite(move).all() and move.any()):  # the slope has vanished in rounding: straight on
+                move = np.array(ahead)
             move *= STRIDE / max(float(np.max(np.abs(move) / size)), 1e-300)
             scale = 1.0 / size**2
             move = move if float(np.sum(scale * move * ahead)) >= 0 else -move

@@ -30,13 +30,14 @@ from .methods.finishing import Region
 from .methods.simplex import Simplex
 from .report.progress import Progress, Watch
 from .result import Fit, Trace, plain
-from .starts import Found, find
+from .starts import Found, alone, find
 from .strategy import plan
 from .types import Evaluation, Status, Step, Stop, is_whole
 from .uncertainty import Uncertainty, log_likelihood, r_squared, uncertainty
 from .verdict import NO_CERTIFICATE
 
 TRACED = 64 << 20  # bytes of a trace: a million steps, the default limit, of five parameters are kept in full
+SAMPLED = 1 << 18  # rows above which a convex loss begins at the minimum of a sample, which costs less than a pass
 Formulas = Any  # text, or a SymPy Expr, Eq, Poly
 
 
@@ -120,7 +121,9 @@ class Run:
         run = Run(objective, surface, descent, missing, loss_name, data, restarts=how.restarts)
         descent.warn = run.note
         pilot = objective.pilot
-        if pilot is not None and isinstance(made.method, Region | Simplex) and not how.start and pilot.quadratic:
+        large = surface.reader.rows > SAMPLED and not isinstance(made.method, Simplex) and alone(surface)
+        piloted = pilot is not None and pilot.quadratic and not how.start and not large
+        if pilot is not None and piloted and isinstance(made.method, Region | Simplex):
             descent.pilot, run.missing = Surface(pilot, surface.reader), ()
             y = "" if pilot.left is None else to_text(pilot.graph, pilot.left, 40)
             run.notes.append(f"no start was given for {', '.join(missing)}: began at the least squares of {y}")
@@ -157,12 +160,24 @@ class Run:
         missing = self.missing or self.objective.layout.names
         with one_thread(self.objective.layout.size):
             self.found = find(self.surface, descent.start, missing, descent.seed, self.restarts, not self.missing)
-        if self.found is None and self.restarts:
-            one = "the loss is a quadratic" if self.objective.quadratic else "none can be drawn for this formula"
-            self.notes.append(f"no other start was tried: {one}")
+        if self.restarts and (self.found is None or self.found.tried < 2):
+            self._say_no_search()
         if self.found is not None:
             self.missing = ()
             descent.start = descent.theta = self.found.theta
+
+    def _say_no_search(self) -> None:
+        """Why no start beside the one was tried, though restarts ask for it."""
+        what = "loss" if self.objective.columns else "function"
+        if self.objective.quadratic:
+            one = f"the {what} is a quadratic"
+        elif alone(self.surface):
+            one = f"the {what} is {'concave' if self.objective.sign < 0 else 'convex'}"
+        elif self.found is None:
+            one = "none can be drawn for this formula"
+        else:
+            return
+        self.notes.append(f"no other start was tried: {one}")
 
     def finish(self, trace: bool, progress: bool | Callable[[Progress], None] | None, errors: str) -> Fit:
         """Run to the end, or to Ctrl-C, and make the answer."""

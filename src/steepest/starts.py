@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -26,10 +26,12 @@ from .formula.magnitudes import Magnitudes
 from .formula.objective import Objective
 from .kernels.rows import surface_over
 from .kernels.surface import Surface
+from .spectrum import Mask
 from .strategy import plan
 from .types import Array, Need, Status, Stop
 
 ROWS = 512  # of the sample, on which starts go downhill
+SURE = 1 << 14  # of the sample, where one start is enough: a better one saves passes over all rows
 FEW = 256  # rows on which candidates are compared
 DRAWN, DRAWN_PERIODIC = 256, 1_024  # candidates for each parameter, up to six
 GENERATIONS, GENERATIONS_PERIODIC = 2, 4  # of candidates that are put together from the best ones
@@ -38,6 +40,8 @@ STARTS = 8  # candidates for each parameter that go downhill, up to three
 FEW_STARTS = 6  # that go downhill one by one
 STEPS = 60  # of each
 WORK = 1 << 22  # numbers that are looked at at once
+WIDEST = 64  # numbers of vectors that are drawn; those of wider ones begin at 0
+UNMOVED, SPREAD = 0.2, 1.0  # share of candidates with a vector at 0; log10 of how far X @ B goes in the others, ±
 SAME = 1e-4  # relative to the loss: two starts have ended in the same minimum
 EXACT = 1e-20  # of Σ w·y²: residuals that are rounding
 SETTLED = 0.03  # of a parameter, or of its usual size: a longer Gauss-Newton step at the end is a run away
@@ -85,23 +89,35 @@ def find(
     """A start for the parameters `missing`, the others as in theta; None where nothing is to be found.
 
     `given`: theta is a start of the user's, beside which `restarts` others are tried. Without data starts are drawn
-    only where `restarts` asks for them.
+    only where `restarts` asks for them. Of what is proved convex one start is enough.
     """
     objective = surface.objective
     if not missing or objective.quadratic or objective.large or not (objective.columns or restarts):
         return None
     with np.errstate(all="ignore"):
         rng = np.random.default_rng(seed)
+        one = alone(surface)
+        if one and (given or (not objective.columns and surface.at(theta, Need.VALUE).finite)):
+            return None
         search: Search
         if objective.columns:
-            columns, whole = sample(surface.reader, max(ROWS, 4 * objective.layout.size), seed)
-            search = (Projected if objective.squares else Plain)(objective, theta, tuple(missing), columns)
+            columns, whole = sample(surface.reader, max(SURE if one else ROWS, 4 * objective.layout.size), seed)
+            chosen = Projected if Projected.solves(objective) else Plain
+            search = chosen(objective, theta, tuple(missing), columns, surface.reader.rows)
         else:
             search, whole = Scattered(surface, theta, tuple(missing)), True
         if not search.possible:
             return None
+        if one:
+            return search.anywhere(rng, whole)
         drawn = search.candidates(rng, restarts or search.usual)
         return _best(search, surface, np.vstack([search.now, drawn]) if given else drawn, whole)
+
+
+def alone(surface: Surface) -> bool:
+    """Whether the loss is proved to have one minimum; squares of a curve have no such proof, and are not asked."""
+    objective = surface.objective
+    return (not objective.squares or bool(objective.convex)) and surface.convexity[0]
 
 
 def _best(search: Search, surface: Surface, drawn: Array, whole: bool) -> Found | None:
@@ -152,26 +168,33 @@ def _plainness(alpha: Array) -> tuple[float, int]:
 class Search:
     """Candidates for some parameters on a sample of rows; the others keep their values.
 
-    A candidate is a row alpha (names,) of the scalar parameters `names` that are drawn.
+    A candidate is a row alpha (m,) of the numbers that are drawn: the scalar parameters `names`, then the `vectors`.
+    Of `table` rows those of the sample carry their share of the penalty.
     """
 
     def __init__(
-        self, objective: Objective, theta: Array, missing: tuple[str, ...], columns: Mapping[str, Array]
+        self, objective: Objective, theta: Array, missing: tuple[str, ...], columns: Mapping[str, Array], table: int = 1
     ) -> None:
+        self.rows = min(map(len, columns.values()), default=0)
+        if objective.penalty is not None and 0 < self.rows < table:
+            objective = replace(objective, penalty=objective.penalty.shared(self.rows / table))
         self.objective, self.graph, self.missing, self.columns = objective, objective.graph, missing, columns
         self.start = theta.copy()
-        self.rows = min(map(len, columns.values()), default=0)
         layout = objective.layout
         self.linear = self._linear()
-        self.names = tuple(n for n in missing if n not in self.linear and layout.width_of[n] is None)
-        for name in missing:
-            if name not in self.linear and name not in self.names:
-                self.start[layout.slices[name]] = 0.0  # a vector in X @ B
-        self.index = [layout.slices[n].start for n in self.names]
+        drawn = [n for n in missing if n not in self.linear]
+        self.names = tuple(n for n in drawn if layout.width_of[n] is None)
+        self.vectors = tuple(n for n in drawn if layout.width_of[n] is not None)
+        for name in self.vectors:
+            self.start[layout.slices[name]] = 0.0  # a vector in X @ B
+        if sum(layout.width_of[n] or 0 for n in self.vectors) > WIDEST:
+            self.vectors = ()
+        self.index = [i for n in (*self.names, *self.vectors) for i in np.arange(layout.size)[layout.slices[n]]]
         self.lower, self.upper = objective.lower[self.index], objective.upper[self.index]
-        self.fixed: Values = {n: v for n, v in layout.values(self.start).items() if n not in self.names}
+        held = layout.values(self.start).items()
+        self.fixed: Values = {n: v for n, v in held if n not in (*self.names, *self.vectors)}
         self.places = {n: n for n in layout.names}
-        self.typical = np.ones(len(self.names))  # size of each parameter, as it is drawn
+        self.typical = np.ones(len(self.index))  # size of each parameter, as it is drawn
 
     def _linear(self) -> tuple[str, ...]:
         return ()
@@ -179,7 +202,7 @@ class Search:
     @property
     def usual(self) -> int:
         """How many starts go downhill where nobody says."""
-        return STARTS * min(max(len(self.names), 1), 3)
+        return STARTS * min(max(len(self.index), 1), 3)
 
     @property
     def possible(self) -> bool:
@@ -206,8 +229,13 @@ class Search:
         return np.broadcast_to(value, (self.rows,))
 
     def values(self, alpha: Array) -> Values:
-        """What an evaluator takes: the candidates' parameters as (S, 1), the others as they are."""
-        return {**self.fixed, **{n: alpha[:, i : i + 1] for i, n in enumerate(self.names)}}
+        """What an evaluator takes: the candidates' parameters as (S, 1), vectors as (S, q), the others as they are."""
+        values, place = {**self.fixed}, 0
+        for name in (*self.names, *self.vectors):
+            width = self.objective.layout.width_of[name] or 1
+            values[name] = alpha[:, place : place + width]
+            place += width
+        return values
 
     def inside(self, alpha: Array) -> Array:
         return np.clip(alpha, self.lower, self.upper)
@@ -234,18 +262,19 @@ class Search:
 
         Half of the groups are large and half are small: the lowest candidate need not lead to the lowest minimum.
         """
-        if not self.names:
+        if not self.index:
             return np.empty((1, 0))
         known = {n: float(v) for n, v in self.fixed.items() if n not in self.linear and np.ndim(v) == 0}
         magnitudes = Magnitudes(self.graph, self.output, self.names, known, self.columns)
         each, generations = (DRAWN_PERIODIC, GENERATIONS_PERIODIC) if magnitudes.periodic else (DRAWN, GENERATIONS)
-        drawn = max(each * min(len(self.names), 6), 8 * count)
+        drawn = max(each * min(len(self.index), 6), 8 * count)
         every = slice(None) if self.rows <= FEW or magnitudes.periodic else slice(None, None, self.rows // FEW)
-        alpha = self._bounded(magnitudes.draw(drawn, rng), rng)
+        alpha = self._bounded(np.hstack([magnitudes.draw(drawn, rng), *self._vectors(drawn, rng)]), rng)
         self.typical = np.median(np.abs(alpha), axis=0)
         losses = self.screen(alpha, every)
-        for _ in range(generations if len(self.names) > 1 else 0):
-            bred = self._bred(alpha, losses, magnitudes.together, drawn // 4, rng)
+        together = self._together(magnitudes.together)
+        for _ in range(generations if len(self.index) > 1 else 0):
+            bred = self._bred(alpha, losses, together, drawn // 4, rng)
             alpha = np.vstack([alpha, bred])
             losses = np.concatenate([losses, self.screen(bred, every)])
         order = rng.permutation(np.flatnonzero(np.isfinite(losses)))
@@ -253,7 +282,38 @@ class Search:
         small = [rng.choice(order, FEW_EACH) for _ in range(count // 2) if len(order)]
         return alpha[[group[np.argmin(losses[group])] for group in (*large, *small) if len(group)]]
 
-    def _bred(self, alpha: Array, losses: Array, together: Array, count: int, rng: np.random.Generator) -> Array:
+    def _vectors(self, count: int, rng: np.random.Generator) -> list[Array]:
+        """Draws (count, q) of each vector B: X @ B is of order 1 over the rows, a tenth or ten times that, or 0."""
+        drawn = []
+        for name in self.vectors:
+            size = np.ones(self.objective.layout.width_of[name] or 1)
+            for matrix in self._matrices(name):
+                size = np.sqrt(np.mean(np.atleast_2d(matrix) ** 2, axis=0))
+            size = np.where(size > 0, size, 1.0) * math.sqrt(len(size))
+            reach = 10.0 ** rng.uniform(-SPREAD, SPREAD, (count, 1)) * (rng.random((count, 1)) >= UNMOVED)
+            drawn.append(reach * rng.standard_normal((count, len(size))) / size)
+        return drawn
+
+    def _matrices(self, name: str) -> list[Array]:
+        """The matrices of columns that stand before a vector."""
+        graph, held = self.graph, (*self.names, *self.vectors, *self.fixed)
+        nodes = [graph.nodes[n] for n in graph.reachable([self.output])]
+        found = [a for op, *args in nodes if op == "@" for a in args[:1] if graph.depends(args[1:], [name])]
+        plain = [n for n in found if not graph.depends([n], held)]
+        return Evaluator(graph, plain, tuple(self.columns), {})(np.empty(0), self.columns) if plain else []
+
+    def _together(self, scalars: Mask) -> Mask:
+        """(blocks, m): the blocks of scalar parameters, and each vector as a whole."""
+        widths = [self.objective.layout.width_of[n] or 1 for n in self.vectors]
+        blocks = np.zeros((len(scalars) + len(widths), len(self.index)), np.bool_)
+        if self.names:
+            blocks[: len(scalars), : len(self.names)] = scalars
+        for i, width in enumerate(widths):
+            at = len(self.names) + sum(widths[:i])
+            blocks[len(scalars) + i, at : at + width] = True
+        return blocks
+
+    def _bred(self, alpha: Array, losses: Array, together: Mask, count: int, rng: np.random.Generator) -> Array:
         """Some of the best, with what stands in one argument from any other, or moved a little.
 
         `together` (blocks, names): which parameters stand in one argument.
@@ -281,6 +341,29 @@ class Search:
         parts = [self.losses(alpha[i : i + size], columns, rows) for i in range(0, len(alpha), size)]
         losses = np.concatenate(parts)
         return np.where(np.isfinite(losses), losses, math.inf)
+
+    def anywhere(self, rng: np.random.Generator, whole: bool) -> Found | None:
+        """One start from which a convex loss is finite; of a large table, from where its sample is lowest."""
+        alpha = self.candidates(rng, 1)
+        if not math.isfinite(self.screen(alpha, slice(None))[0]):
+            drawn = self.candidates(rng, FEW_STARTS)
+            alpha = drawn[[int(np.argmin(self.screen(drawn, slice(None))))]]
+        if not whole:
+            alpha = self.descend(alpha)[0]
+        loss = float(self.screen(alpha, slice(None))[0])
+        if not math.isfinite(loss):
+            return None
+        rows = None if whole else self.rows
+        return Found(self.theta(alpha[0]), self.missing, 1, 1, None, rows, (self.reduced(loss),) * 2)
+
+    def penalties(self, alpha: Array) -> Array:
+        """The penalty of each candidate, (S,)."""
+        penalty = self.objective.penalty
+        if penalty is None:
+            return np.zeros(len(alpha))
+        theta = np.repeat(self.start[:, None], len(alpha), axis=1)
+        theta[self.index] = alpha.T
+        return np.broadcast_to(penalty.values(theta), (len(alpha),))
 
     @property
     def width(self) -> int:
@@ -312,13 +395,16 @@ class Plain(Search):
         return self.objective.loss
 
     def candidates(self, rng: np.random.Generator, count: int) -> Array:
-        ones = self.inside(np.ones((1, len(self.names))))  # as good a start as any for what is convex
+        ones = np.zeros((1, len(self.index)))  # as good a start as any for what is convex
+        ones[:, : len(self.names)] = 1.0
+        ones = self.inside(ones)
         return np.vstack([ones, super().candidates(rng, count - 1)]) if count > 1 else ones
 
     def losses(self, alpha: Array, columns: Mapping[str, Array], rows: slice) -> Array:
         value = self._evaluator(self.values(alpha), columns)[0]
         value = np.broadcast_to(value, (len(alpha), len(next(iter(columns.values())))))
-        return np.asarray((value if self.weight is None else value * self.weight[rows]).sum(axis=1))
+        sums = (value if self.weight is None else value * self.weight[rows]).sum(axis=1)
+        return np.asarray(sums + self.penalties(alpha) * value.shape[1] / self.rows)
 
     @cached_property
     def _evaluator(self) -> Evaluator:
@@ -363,7 +449,7 @@ class Scattered(Plain):
         return self._surface
 
     def candidates(self, rng: np.random.Generator, count: int) -> Array:
-        shape = (count, len(self.names))
+        shape = (count, len(self.index))
         alpha = np.where(rng.random(shape) < 0.5, 1.0, -1.0) * 10.0 ** rng.uniform(-1.5, 1.5, shape)
         both = np.isfinite(self.lower) & np.isfinite(self.upper)
         width = np.where(both, self.upper - self.lower, 0.0)
@@ -384,7 +470,29 @@ class _Point:
 
 
 class Projected(Search):
-    """Squares of residuals: what is linear in them is solved."""
+    """Squares of residuals: what is linear in them is solved.
+
+    A penalty ½‖Lθ - l‖² is rows like others, [L, l] below those of the sample.
+    """
+
+    @staticmethod
+    def solves(objective: Objective) -> bool:
+        """Whether all that is minimised is a sum of squares of residuals."""
+        penalty = objective.penalty
+        least = penalty is None or (penalty.quadratic and penalty.rows(np.zeros(objective.layout.size)) is not None)
+        return objective.squares and least
+
+    @cached_property
+    def _penalty(self) -> Array:
+        """[L, l] (r, p + 1), the numbers that are neither drawn nor solved put in."""
+        penalty, p = self.objective.penalty, self.objective.layout.size
+        rows = None if penalty is None else penalty.rows(np.zeros(p))
+        if rows is None:
+            return np.zeros((0, p + 1))
+        solved = [i for n in self.linear for i in range(p)[self.objective.layout.slices[n]]]
+        still = np.setdiff1d(np.arange(p), [*self.index, *solved])
+        rows[:, -1] -= rows[:, still] @ self.start[still]
+        return rows
 
     @property
     def output(self) -> int:
@@ -429,9 +537,16 @@ class Projected(Search):
 
     @cached_property
     def _slopes(self) -> Evaluator:
+        """The derivatives by the scalars, then row scalar and matrix of each term of those by the vectors."""
         nodes = [self.objective.model_partials[n].node for n in self.names]
         zero = self.graph.number(0)
-        return Evaluator(self.graph, [zero if n is None else n for n in nodes], tuple(self.columns), self.places)
+        outputs = [zero if n is None else n for n in nodes]
+        outputs += [n for name in self.vectors for n in self._pairs(name)]
+        return Evaluator(self.graph, outputs, tuple(self.columns), self.places)
+
+    def _pairs(self, name: str) -> list[int]:
+        terms = self.objective.model_partials[name].terms
+        return [node for scalar, matrix in terms for node in (scalar, matrix) if node is not None]
 
     def _columns_at(self, alpha: Array, columns: Mapping[str, Array], rows: slice) -> tuple[Array, Array]:
         """The linear columns (S, n, q), and what they are to explain (S, n), both times the root of the weight."""
@@ -449,7 +564,18 @@ class Projected(Search):
         if self.weight is not None:
             root = np.sqrt(self.weight[rows])
             residual, basis = residual * root, basis * root[:, None]
-        return basis, residual
+        return self._with_penalty(alpha, basis, residual)
+
+    def _with_penalty(self, alpha: Array, basis: Array, residual: Array) -> tuple[Array, Array]:
+        """With the rows of the penalty below; those of few rows carry their share of it."""
+        below = self._penalty * math.sqrt(residual.shape[1] / self.rows)
+        if not len(below):
+            return basis, residual
+        slices = [self.objective.layout.slices[n] for n in self.linear]
+        linear = np.hstack([np.zeros((len(below), 0)), *(below[:, place] for place in slices)])
+        left = below[:, -1] - np.einsum("rm,sm->sr", below[:, self.index], alpha)
+        basis = np.concatenate([basis, np.broadcast_to(linear, (len(alpha), *linear.shape))], axis=1)
+        return basis, np.concatenate([residual, left], axis=1)
 
     def losses(self, alpha: Array, columns: Mapping[str, Array], rows: slice) -> Array:
         basis, residual = self._columns_at(alpha, columns, rows)
@@ -496,17 +622,19 @@ class Projected(Search):
     def _slopes_at(self, alpha: Array, point: _Point) -> Array:
         """The slopes of the prediction (S, n, m) by the drawn parameters."""
         solved, at = self._solved(point.coefficients), (len(alpha), self.rows)
-        if any(np.ndim(v) > 1 and v.shape[-1] != 1 for v in solved.values()):  # a vector: one candidate at a time
-            rows = [
-                self._slopes({**self.values(alpha[i : i + 1]), **{n: v[i] for n, v in solved.items()}}, self.columns)
-                for i in range(len(alpha))
-            ]
-            slopes = np.stack([np.stack([np.broadcast_to(c, (1, self.rows))[0] for c in row], -1) for row in rows])
-        else:
-            parts = self._slopes({**self.values(alpha), **solved}, self.columns)
-            slopes = np.stack([np.broadcast_to(part, at) for part in parts], axis=2)
+        parts = self._slopes({**self.values(alpha), **solved}, self.columns)
+        columns = [np.broadcast_to(part, at)[..., None] for part in parts[: len(self.names)]]
+        place = len(self.names)
+        for name in self.vectors:
+            pairs = parts[place : place + len(self._pairs(name))]
+            terms = zip(pairs[::2], pairs[1::2], strict=True)
+            columns.append(sum(np.broadcast_to(one, at)[..., None] * matrix for one, matrix in terms))
+            place += len(pairs)
+        slopes = np.concatenate(columns, axis=2)
         if self.weight is not None:
             slopes = slopes * np.sqrt(self.weight)[:, None]
+        below = np.broadcast_to(self._penalty[:, self.index], (len(alpha), len(self._penalty), len(self.index)))
+        slopes = np.concatenate([slopes, below], axis=1) if len(self._penalty) else slopes
         return np.where(np.isfinite(slopes), slopes, 0.0)
 
     def _solved(self, coefficients: Array) -> Values:
@@ -527,7 +655,7 @@ class Projected(Search):
         size = np.where(size > 0, size, 1.0)
         scaled = slopes / size[:, None, :]
         right = np.einsum("snm,sn->sm", scaled, point.residual)
-        gram = scaled.transpose(0, 2, 1) @ scaled + 1e-14 * np.eye(len(self.names))
+        gram = scaled.transpose(0, 2, 1) @ scaled + 1e-14 * np.eye(len(self.index))
         step = np.linalg.solve(gram, right[..., None])[..., 0] / size
         inside = self.inside(alpha + step) - alpha
         small = np.abs(inside) <= SETTLED * np.maximum(np.abs(alpha), self.typical)
@@ -538,7 +666,7 @@ class Projected(Search):
         alpha = self.inside(alpha)
         point = self._at(alpha)
         losses = point.loss.copy()
-        if not self.names:
+        if not self.index:
             return alpha, losses, np.full(len(alpha), SETTLES)
         active = np.flatnonzero(np.isfinite(losses))
         damping, idle = np.full(len(alpha), 1e-2), np.zeros(len(alpha), dtype=int)
@@ -552,7 +680,7 @@ class Projected(Search):
             size = np.sqrt(np.einsum("smm->sm", gram))
             size = np.where(size > 0, size, 1.0)
             scaled = gram / size[:, :, None] / size[:, None, :]
-            scaled = scaled + (damping[active, None, None] + 1e-14) * np.eye(len(self.names))
+            scaled = scaled + (damping[active, None, None] + 1e-14) * np.eye(len(self.index))
             move = np.linalg.solve(scaled, (right / size)[..., None])[..., 0] / size
             most = LONGEST * np.maximum(np.abs(alpha[active]), self.typical)
             trial = self.inside(alpha[active] + np.clip(np.where(np.isfinite(move), move, 0.0), -most, most))

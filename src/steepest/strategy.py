@@ -30,8 +30,10 @@ from .types import Array, Evaluation, Need, is_whole
 
 SECOND_ORDER = ("gauss-newton", "newton")
 SEARCHING = ("auto", "lbfgs", *SECOND_ORDER)  # read all rows and find their own step
+PLAIN = ("gd", "sgd")  # gradient descent without a memory
 AUTO = 'scale="auto"'  # as in Python; the command line writes it its own way
 MARGIN = 1.0 + 1e-9  # what roundings of intervals and sums may take from a bound
+FIRST_ROWS = 1 << 16  # by which it is seen whether a rate may be too high
 GAIN = 10.0  # times as well conditioned, or standardising is not worth a word
 
 
@@ -194,11 +196,18 @@ def _second_order(objective: Objective, name: str) -> Plan:
         return Plan(searching, None, f"lbfgs: {p:,} parameters are too many for a Hessian")
     if name == "gauss-newton" and not objective.squares:
         raise FitError("gauss-newton needs residuals: the loss squares or rmse and a formula with =; use newton")
-    if objective.kind == "deviation" and name == "auto" and objective.penalty is None:
+    if objective.kind == "deviation" and name == "auto" and objective.corners is not None:
         assert objective.family is not None
-        return Plan(Simplex(), None, f"simplex, because the minimum of the loss {objective.family.name} is a vertex")
+        what = "is a vertex" if objective.penalty is None else "lies on kinks of rows or of the penalty"
+        return Plan(Simplex(), None, f"simplex, because the minimum of the loss {objective.family.name} {what}")
     gauss = objective.squares and name != "newton"
     kind = ("gauss-newton", Need.NORMAL) if gauss else ("newton", Need.HESSIAN)
+    if objective.corners is not None and objective.kind != "deviation":
+        why = "as asked" if name != "auto" else "because its exact Hessian is known"
+        why = "because the loss is a sum of squared residuals" if gauss and name == "auto" else why
+        return Plan(
+            Simplex(*kind), None, f"{kind[0]}, {why}; a step ends on the kinks where the subgradient has a zero"
+        )
     chosen = TrustRegion(*kind, objective.lower, objective.upper, objective.quadratic)
     if name != "auto":
         return Plan(chosen, None, f"{name}, as asked")
@@ -260,6 +269,14 @@ def settle_rate(
                 f"its curvature is {guarantee.largest:.4g} (reduce={objective.reduce!r}{kind}); "
                 f"{guarantee.safe:.4g} is safe"
             )
+    if made.batch is None and bound is not None and bound.largest > 0 and method.name in PLAIN:
+        largest = bound.largest if objective.reduce == "sum" else bound.largest / weight
+        if rate > 2.0 / largest:
+            warning = (
+                f"the rate {rate:g} is above 2/L = {2.0 / largest:.4g}: on this convex loss it is not covered by the "
+                f"proof and may diverge; the curvature is at most L = {largest:.4g} "
+                f"(reduce={objective.reduce!r}{kind}), since {bound.why}; {1.0 / largest:.4g} is safe"
+            )
     return replace(made, rate=rate, warning=warning)
 
 
@@ -276,7 +293,7 @@ def _full_rate(made: Plan, method: FirstOrder, guarantee: Guarantee | None) -> P
 def _proved_rate(made: Plan, method: FirstOrder, largest: float, why: str) -> Plan:
     """On all rows, of a loss whose curvature is bounded."""
     rate = 1.0 / largest if largest > 0 else 1.0
-    safe = "safe" if method.name in ("gd", "sgd") else "stable on a quadratic as steep"
+    safe = "safe" if method.name in PLAIN else "stable on a quadratic as steep"
     why = f"{made.why}; rate {rate:.4g} = 1/L, {safe}: the curvature is at most L = {largest:.4g}, since {why}"
     return replace(made, method=method.with_rate(rate), why=why, rate=rate, open_rate=False)
 
@@ -350,10 +367,28 @@ def guaranteed(objective: Objective, surface: Surface) -> tuple[dict[str, Guaran
     return both, tuple(lines)
 
 
-def bounded(surface: Surface, scaling: Scaling | None = None) -> Bound | str:
-    """The bound of the curvature of T over the rows, or why there is none."""
+def exceeded(surface: Surface, rate: float, scaling: Scaling | None = None) -> Bound | None:
+    """The bound of the curvature of a convex T where a rate may be above 2/L: half of that on the first rows."""
     objective = surface.objective
-    found = steepest(surface, scaling)
+    penalty = objective.penalty
+    convex = objective.convex or objective.convexity().proved
+    if not convex or (penalty is not None and not penalty.convexity(objective.lower, objective.upper).proved):
+        return None
+    some = bounded(surface, scaling, FIRST_ROWS)
+    if isinstance(some, str):
+        return None
+    share = min(1.0, FIRST_ROWS / surface.reader.rows)
+    largest = some.largest / (1.0 if objective.reduce == "sum" else surface.weight) / share
+    if rate * largest <= 1.0:
+        return None
+    whole = some if share == 1.0 else bounded(surface, scaling)
+    return whole if isinstance(whole, Bound) else None
+
+
+def bounded(surface: Surface, scaling: Scaling | None = None, most: int | None = None) -> Bound | str:
+    """The bound of the curvature of T over the rows, or why there is none. `most`: over the first rows alone."""
+    objective = surface.objective
+    found = steepest(surface, scaling, most)
     if isinstance(found, str):
         return found
     largest, row, why = found
@@ -362,7 +397,7 @@ def bounded(surface: Surface, scaling: Scaling | None = None) -> Bound | str:
         if isinstance(extra, str):
             return f"{extra}, in the penalty"
         extra = [e if scaling is None else scaling.curvature(e) for e in extra]
-        largest = [a + b for a, b in zip(largest, extra, strict=True)]
+        largest = [*(matrix + extra[0] for matrix in largest[:-1]), largest[-1] + extra[1]]
         row += _top(extra) / surface.rows
     return Bound(_top(largest) * MARGIN, row * MARGIN, why)
 

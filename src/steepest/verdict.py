@@ -16,13 +16,16 @@ from typing import Any
 import numpy as np
 
 from .around import Around
-from .formula.objective import MAX_HESSIAN, listed
+from .formula.objective import MAX_HESSIAN, Objective, listed
+from .kernels.smooth import smooth_about
 from .kernels.surface import Surface
 from .methods.trust_region import held, part, restrict
-from .spectrum import Mask, U, every, length, some, spectrum, unit_scale
+from .spectrum import SINGULAR, Mask, U, every, length, some, spectrum, unit_scale
 from .types import Array, Evaluation, Need, Status
 from .vertex import Near
 
+RISEN = 0.1  # of the noise: a rise that a quadratic makes five times as large
+DUST = 8.0  # roundings of y: what adds no more to a prediction adds nothing
 SLACK = 1e-11  # of the noise s²: a rise of the loss by ten times what the gap test leaves is none
 NO_CERTIFICATE: dict[str, Any] = {
     "gradient_norm": None, "hessian_min_eigenvalue": None, "hessian_condition": None, "expected_gap": None,
@@ -78,13 +81,15 @@ def _examined(surface: Surface, theta: Array, start: Array, evaluation: Evaluati
     if p > MAX_HESSIAN:
         return Verdict(Status.STOPPED, f"minimum not certified: no Hessian is formed above {MAX_HESSIAN:,} parameters")
     if evaluation is not None and evaluation.near is not None:
-        return _at_vertex(surface, theta, start, evaluation, evaluation.near)
+        return _at_kinks(surface, theta, start, evaluation, evaluation.near)
     need = Need.NORMAL if objective.squares else Need.HESSIAN
     blunt = evaluation is None or evaluation.curvature is None or evaluation.solved is not None  # no QR was made there
     if evaluation is None or blunt or (objective.squares and evaluation.gauss is None):
         evaluation = surface.at(theta, need)
     if not evaluation.finite:
         return Verdict(Status.STOPPED, "the derivatives are not finite here")
+    if evaluation.near is not None:
+        return _at_kinks(surface, theta, start, evaluation, evaluation.near)
     fixed = held(theta, evaluation.slope, objective.lower, objective.upper)
     if every(fixed):
         assert evaluation.curvature is not None
@@ -127,8 +132,12 @@ class _Judge:
     @cached_property
     def size(self) -> Array:
         """What a step of each free parameter is measured by."""
-        size = np.maximum(np.abs(self.theta), np.abs(self.theta - self.start))[self.free]
-        return size if every(size > 0) else np.where(size == 0, 1.0, size)
+        return self._sizes()[self.free]
+
+    def _sizes(self) -> Array:
+        """What a step of every parameter is measured by, also of those that a bound holds."""
+        size = np.maximum(np.abs(self.theta), np.abs(self.theta - self.start))
+        return size if every(size > 0) else np.where(size > 0, size, 1.0)
 
     @cached_property
     def certificate(self) -> dict[str, Any]:
@@ -145,7 +154,7 @@ class _Judge:
     def verdict(self) -> Verdict:
         """The gap test, and once it holds, what kind of point it is."""
         if not self.near():
-            return self._say(Status.STOPPED, "the minimum is not reached", near=False)
+            return self._say(Status.STOPPED, f"the {self._words()[0]} is not reached", near=False)
         return self._residual() if self.objective.squares else self._general()
 
     def near(self) -> bool:
@@ -184,6 +193,9 @@ class _Judge:
         """A residual loss near a stationary point: is it a minimum, and do the data determine it?"""
         if some(self.singular):
             return self._undetermined()
+        without = self._without_dust()
+        if without is not None and some(without.singular):
+            return without._undetermined()
         evaluation = self.evaluation  # of a model that is linear JᵀWJ is all there is
         if not self.objective.quadratic and evaluation.gauss is evaluation.curvature:
             evaluation = self.surface.at(self.theta, Need.HESSIAN)
@@ -207,7 +219,8 @@ class _Judge:
         """A function or a likelihood near a stationary point."""
         weakest = float(self.parts.values[0])
         self.certificate["hessian_min_eigenvalue"] = weakest
-        if self.objective.kinks - {"where"}:  # where may well be smooth, as in Huber's loss
+        # where may well be smooth, as in Huber's loss
+        if self.objective.kinks - {"where"} and not smooth_about(self.surface, self.theta, self._sizes()):
             return self._say(Status.STOPPED, "the loss is not smooth: the minimum is not certified")
         if weakest < 0 and not self.singular[0]:
             return self._saddle(self.parts.values, self.parts.vectors[:, 0] / self.parts.scale)
@@ -218,14 +231,31 @@ class _Judge:
             return self._say(Status.STOPPED, sentence, lower=lower, kind=f"no {best}")
         recession = self._recession()
         if recession is not None:
-            return self._say(Status.UNIDENTIFIABLE, self._separated(*recession))
+            return self._say(Status.UNIDENTIFIABLE, separated(self.objective.layout.flat, *recession))
         if self.singular.any():
             if self.objective.columns:
                 return self._undetermined()
+            side = "highest" if self.objective.sign < 0 else "lowest"
             if self._levels_off():
-                return self._say(Status.STOPPED, "the function levels off on one side: it has no lowest point here")
-            return self._say(Status.CONVERGED, "flat to second order: nothing lower was found beside it")
+                return self._say(Status.STOPPED, f"the function levels off on one side: it has no {side} point here")
+            return self._say(Status.CONVERGED, f"flat to second order: nothing {self._words()[1]} was found beside it")
         return self._minimum(self.root)
+
+    def _without_dust(self) -> _Judge | None:
+        """The judgement where parameters whose part in the predictions is rounding of y are 0; None without such.
+
+        An amplitude of 1e-17 still gives its rate a column, whose size nobody sees once the columns are scaled.
+        """
+        theta = self.theta
+        part = np.zeros_like(theta)
+        part[self.free] = np.abs(theta[self.free]) * self.parts.scale
+        dust = (part > 0) & (part <= DUST * U * self.surface.signal**0.5)
+        dust &= (self.objective.lower <= 0) & (self.objective.upper >= 0)
+        if not some(dust):
+            return None
+        there = np.where(dust, 0.0, theta)
+        evaluation = self.surface.at(there, Need.NORMAL)
+        return _Judge(self.surface, there, self.start, evaluation, self.free) if evaluation.finite else None
 
     def _minimum(self, exact_root: Array) -> Verdict:
         """A certified minimum, unless the noise hides that the loss falls for ever: where an error exceeds its value.
@@ -237,11 +267,30 @@ class _Judge:
             if self.objective.squares and not self.objective.known_sigma:
                 noise = 2.0 * self.evaluation.sum / rows if rows > 0 else 0.0
             errors = np.sqrt(noise * np.add.reduce(exact_root**2, axis=1))
-            if some(errors > self.size):
+            if some(errors > self.size) and not self._confined(exact_root, noise, errors):
                 endless = self.around.valley(noise * SLACK)
                 if endless:
-                    return self._say(Status.STOPPED, runs_off(endless))
+                    return self._say(Status.STOPPED, runs_off(self.objective, endless))
         return self._say(Status.CONVERGED, self._kind() + self._at_bounds(), exact_root)
+
+    def _confined(self, exact_root: Array, noise: float, errors: Array) -> bool:
+        """Whether a convex loss rises on both sides of every parameter that is smaller than its error.
+
+        One error away, the others at their best: there it is half the noise higher. What is convex and has risen never
+        falls again, so that two looks spare the ride down a valley.
+        """
+        if not self.certificate["convex"]:
+            return False
+        covariance = exact_root @ exact_root.T
+        for j in np.flatnonzero(errors > self.size):
+            move = np.zeros_like(self.theta)
+            move[self.free] = covariance[:, j] * math.sqrt(noise / covariance[j, j])
+            for there in (self.theta + move, self.theta - move):
+                inside = np.clip(there, self.objective.lower, self.objective.upper)
+                rise = self.surface.at(inside, Need.VALUE).total - self.evaluation.total
+                if np.array_equal(inside, there) and not rise >= RISEN * noise:
+                    return False
+        return True
 
     @cached_property
     def around(self) -> Around:
@@ -256,16 +305,6 @@ class _Judge:
         if self.objective.kind != "likelihood" or self.objective.penalty is not None or not far or not every(self.free):
             return None
         return self.surface.recession(self.theta, self.step, self.curvature)
-
-    def _separated(self, direction: Array, units: Array) -> str:
-        """Albert and Anderson (Biometrika 71, 1984): no maximum of the likelihood where a plane separates the rows."""
-        effect = np.abs(direction) * units
-        move = np.where(effect > 1e-3 * effect.max(), direction, 0.0)
-        along = _together(self.objective.layout.flat, move / float(np.abs(move).max()))
-        return (
-            f"the data are separated: moving {along} raises the likelihood for ever, so that it has no maximum; "
-            "give a penalty or a prior"
-        )
 
     def _undetermined(self) -> Verdict:
         """Singular; at the start only where the model is linear, since there the data decide it everywhere."""
@@ -387,36 +426,86 @@ class _Judge:
         return inverse
 
 
-def _at_vertex(surface: Surface, theta: Array, start: Array, evaluation: Evaluation, near: Near) -> Verdict:
-    """Deviations: the vertex of the rows near zero is the minimum, every multiplier between its limits.
+def _at_kinks(surface: Surface, theta: Array, start: Array, evaluation: Evaluation, near: Near) -> Verdict:
+    """Where zero lies in the subgradient, every multiplier between its limits: a minimum, of what is convex.
 
-    That is the subgradient which is zero. Other rows do not matter for it, since each keeps its side here.
+    Of deviations other rows do not matter for it, since each keeps its side here.
     """
     objective, vertex = surface.objective, near.vertex
-    away = NO_CERTIFICATE | {"convex": True if objective.convex else None, "why": objective.convex or "not proved"}
-    size = np.maximum(np.abs(theta), np.abs(theta - start))
-    least = 1e-8 if objective.convex else 1e-12  # of a curve the residuals at the vertex must have vanished, too
-    still = np.all(np.abs(vertex.delta) <= least * np.where(size > 0, size, 1.0))
-    rounding = 8.0 * U * (evaluation.sum + math.sqrt(evaluation.weight * surface.signal)) if objective.convex else 0.0
-    if near.sampled or not vertex.optimal or not (still or vertex.fall <= rounding):
+    convex, why = surface.convexity
+    away = NO_CERTIFICATE | {"convex": True if convex else None, "why": why}
+    if near.sampled or not vertex.optimal or not _still(surface, theta, start, evaluation, near):
         return Verdict(Status.STOPPED, "the minimum is not reached", away)
-    certificate = away | {"gradient_norm": 0.0, "expected_gap": max(vertex.fall, 0.0) / evaluation.weight}
-    if vertex.loose.size:
+    gap = max(vertex.fall, 0.0) / (1.0 if objective.reduce == "sum" else evaluation.weight)
+    certificate = away | {"gradient_norm": 0.0, "expected_gap": gap}
+    if vertex.loose.size and objective.columns:
         loose = vertex.loose[:, 0]
         loose = np.where(np.abs(loose) > 1e-9 * np.abs(loose).max(), loose, 0.0) / np.abs(loose).max()
         along = _together(objective.layout.flat, loose)
         sentence = f"the data do not determine all parameters: moving {along} leaves the loss as it is"
         return Verdict(Status.UNIDENTIFIABLE, sentence, certificate, near=True)
-    bounds = int(np.count_nonzero((theta <= objective.lower) | (theta >= objective.upper)))
-    unique = vertex.slack > 1e-9
-    if not unique and not objective.convex:
-        sentence = "the loss is level along an edge: the minimum is not certified"
+    unique = vertex.slack > 1e-9 and not vertex.loose.size
+    if not convex and not (unique and _rises(surface, theta, evaluation, near)):
+        sentence = "the loss is level along an edge, or falls from it: the minimum is not certified"
         return Verdict(Status.STOPPED, sentence, certificate, near=True)
-    held = [(objective.layout.size - bounds, "row", " without residual"), (bounds, "bound", "")]
-    where = " and ".join(f"{n} {what}{'s' * (n > 1)}{rest}" for n, what, rest in held if n > 0)
-    kind = "the minimum" if objective.convex else "a local minimum"
-    beside = "" if unique else "; other minima of the same loss lie beside it"
-    return Verdict(Status.CONVERGED, f"{kind}: a vertex, on {where}{beside}", certificate, held=bounds > 0, near=True)
+    bounds = int(np.count_nonzero((theta <= objective.lower) | (theta >= objective.upper)))
+    best = "maximum" if objective.sign < 0 else "minimum"
+    kind = f"the {best}" if convex else f"a local {best}"
+    beside = "" if unique else f"; other {best[:-2]}a as good lie beside it"
+    walls = f"{bounds} bound{'s' * (bounds > 1)}" if bounds else ""
+    if objective.kind == "deviation" and objective.penalty is None:
+        n = objective.layout.size - bounds
+        rows = f"{n} row{'s' * (n > 1)} without residual" if n > 0 else ""
+        what = f"a vertex, on {' and '.join(filter(None, (rows, walls)))}"
+    else:
+        what = "zero lies in the subgradient" + f", on {walls}" * (bounds > 0)
+    return Verdict(Status.CONVERGED, f"{kind}: {what}{beside}", certificate, held=bounds > 0, near=True)
+
+
+def _still(surface: Surface, theta: Array, start: Array, evaluation: Evaluation, near: Near) -> bool:
+    """The gap test: what the step to the minimum of the kinks, and of a quadratic beside them, still promises."""
+    objective, vertex = surface.objective, near.vertex
+    size = np.maximum(np.abs(theta), np.abs(theta - start))
+    curve = objective.kind == "deviation" and not objective.convex
+    least = 1e-12 if curve else 1e-8  # of a curve the residuals at the vertex must have vanished, too
+    if np.all(np.abs(vertex.delta) <= least * np.where(size > 0, size, 1.0)):
+        return True
+    gap, p, spare = abs(vertex.fall), objective.layout.size, evaluation.rows - objective.layout.size
+    if objective.kind == "likelihood":
+        return math.sqrt(2.0 * gap / p) <= 1e-6
+    if objective.kind == "deviation":
+        rounding = 8.0 * U * (evaluation.total + math.sqrt(evaluation.weight * surface.signal))
+        return not curve and vertex.fall <= rounding
+    if objective.kind not in ("residual", "robust") or spare <= 0:
+        return False
+    noise = 1.0 if objective.known_sigma else 2.0 * evaluation.sum / spare
+    return bool(math.sqrt(2.0 * gap / p) <= max(1e-6 * noise**0.5, 8.0 * U * (surface.signal / evaluation.rows) ** 0.5))
+
+
+def _rises(surface: Surface, theta: Array, evaluation: Evaluation, near: Near) -> bool:
+    """Whether the loss rises in every direction in which no kink holds it, by its exact Hessian."""
+    opened = near.vertex.open
+    if surface.objective.kind == "deviation":
+        return near.bend is None
+    if not opened.size:
+        return True
+    exact = surface.at(theta, Need.HESSIAN).curvature if surface.objective.squares else evaluation.curvature
+    assert exact is not None and near.bend is not None
+    inner = opened.T @ exact @ opened
+    scale = unit_scale(inner)
+    values = np.linalg.eigvalsh(inner / scale / scale[:, None])
+    return bool(values[0] > SINGULAR * len(values) * abs(values[-1]))
+
+
+def separated(names: Sequence[str], direction: Array, units: Array) -> str:
+    """Albert and Anderson (Biometrika 71, 1984): no maximum of the likelihood where a plane separates the rows."""
+    effect = np.abs(direction) * units
+    move = np.where(effect > 1e-3 * effect.max(), direction, 0.0)
+    along = _together(names, move / float(np.abs(move).max()))
+    return (
+        f"the data are separated: moving {along} raises the likelihood for ever, so that it has no maximum; "
+        "give a penalty or a prior"
+    )
 
 
 def _together(names: Sequence[str], shift: Array) -> str:
@@ -425,10 +514,12 @@ def _together(names: Sequence[str], shift: Array) -> str:
     return ", ".join(parts) + " together" * (len(parts) > 1)
 
 
-def runs_off(names: tuple[str, ...]) -> str:
+def runs_off(objective: Objective, names: tuple[str, ...]) -> str:
     """What is said of a valley without an end."""
+    best, way = ("maximum", "rises") if objective.sign < 0 else ("minimum", "falls")
+    what = "loss" if objective.columns else "function"
     return (
-        f"there is no minimum that way: the loss falls for ever, ever less, as {' and '.join(names[:8])} "
+        f"there is no {best} that way: the {what} {way} for ever, ever less, as {' and '.join(names[:8])} "
         f"run{'s' * (len(names) == 1)} to infinity; set bounds, or start elsewhere"
     )
 

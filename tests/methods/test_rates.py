@@ -44,6 +44,25 @@ def test_the_rate_is_one_over_the_curvature_that_numpy_finds_and_the_loss_never_
     assert (np.diff(fit.trace.loss) <= 1e-13 * (1 + np.abs(fit.trace.loss[:-1]))).all()
 
 
+@pytest.mark.parametrize("reduce", ["mean", "sum"])
+@pytest.mark.parametrize("name", ["logistic", "huber", "log cosh", "pseudo-huber"])
+def test_a_rate_above_two_over_the_curvature_that_numpy_finds_is_called_out(name, reduce):
+    formula, loss, bend = CASES[name]
+    largest = curvature(bend, np.ones(80), reduce)
+    how = {"loss": loss, "method": "gd", "reduce": reduce, "stop": Stop(steps=3)}
+    assert steepest.fit(formula, DATA, rate=1.99 / largest, **how).notes == ()
+    with pytest.warns(
+        UserWarning, match=f"above 2/L = {2 / largest:.4g}: .* not covered by the proof .* L = {largest:.4g}"
+    ):
+        fit = steepest.fit(formula, DATA, rate=2.01 / largest, **how)
+    assert any(f"{1 / largest:.4g} is safe" in note for note in fit.notes)
+
+
+def test_no_bound_is_claimed_of_a_loss_that_is_not_convex():
+    formula, loss, _ = CASES["cauchy"]
+    assert steepest.fit(formula, DATA, loss=loss, method="gd", rate=50.0, stop=Stop(steps=3)).notes == ()
+
+
 @pytest.mark.parametrize("method", ["gd", "momentum", "nesterov"])
 def test_first_order_methods_reach_the_minimum_of_newton_with_the_proved_rate(method):
     formula, loss, _ = CASES["huber"]
@@ -84,6 +103,24 @@ def test_bounds_of_the_parameters_bound_the_curvature_of_any_smooth_formula():
             largest = max(largest, np.abs(np.linalg.eigvalsh(hessian)).max())
     assert 1 / fit.rate >= largest
     assert "tested, not proved" in steepest.fit("y = a*exp(-b*x)", data, method="gd", stop=Stop(steps=5)).why
+
+
+@pytest.mark.parametrize(
+    "formula", ["exp(a + b*x + c*z) - y*(a + b*x + c*z)", "cosh(a + b*x) + exp(c*z - a) + (b - c)**2"]
+)
+def test_within_a_box_the_rate_of_exponentials_is_one_over_the_largest_curvature_of_a_grid(formula):
+    fit = steepest.fit(formula, DATA, method="gd", bounds=dict.fromkeys("abc", (-0.7, 0.7)), stop=Stop(steps=2))
+    x, z, largest = DATA["x"], DATA["z"], 0.0
+    one, zero = np.ones(80), np.zeros(80)
+    for a, b, c in np.stack(np.meshgrid(*[np.linspace(-0.7, 0.7, 9)] * 3), -1).reshape(-1, 3):
+        if formula.startswith("exp"):
+            atoms = [(np.exp(a + b * x + c * z), np.c_[one, x, z])]
+        else:
+            atoms = [(np.cosh(a + b * x), np.c_[one, x, zero]), (np.exp(c * z - a), np.c_[-one, zero, z]),
+                     (2 * one, np.c_[zero, one, -one])]  # fmt: skip
+        hessian = sum((rows * bend[:, None]).T @ rows for bend, rows in atoms) / 80
+        largest = max(largest, np.linalg.eigvalsh(hessian)[-1])
+    assert 1 / fit.rate == pytest.approx(largest, rel=1e-7)  # the grid holds the corners
 
 
 @pytest.mark.parametrize("name", ["logistic", "huber", "log cosh", "pseudo-huber"])

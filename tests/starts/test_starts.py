@@ -109,6 +109,89 @@ def test_weights_and_where_hold_for_the_sample() -> None:
         assert fit.values == pytest.approx({"a": 2.0, "b": 0.5, "c": 1.0}, abs=0.05)
 
 
+def test_vectors_of_two_neurons_are_found_though_zero_is_a_saddle() -> None:
+    from scipy import optimize
+
+    rng = np.random.default_rng(2)
+    X, truth = rng.standard_normal((300, 3)), np.array([1.5, -0.7, 0.5, -1.0, 0.3, 2.0, 0.1, 0.4])
+
+    def curve(t: Any) -> Any:
+        return t[0] * np.tanh(X @ t[2:5]) + t[1] * np.tanh(X @ t[5:])
+
+    y = curve(truth) + 0.02 * rng.standard_normal(300)
+    fit = steepest.fit("y = a*tanh(X @ B) + c*tanh(X @ D)", {"X": X, "y": y})
+    oracle = optimize.least_squares(lambda t: y - curve(t), truth, xtol=1e-15, ftol=1e-15, gtol=1e-15)
+    assert fit.ok
+    assert fit.rss == pytest.approx(2.0 * oracle.cost, rel=1e-9)
+
+
+def test_a_vector_in_a_loss_that_is_not_convex_is_found() -> None:
+    from scipy import optimize
+
+    rng = np.random.default_rng(5)
+    X = rng.standard_normal((200, 2)) * [1.0, 40.0]
+    y = np.sin(X @ [2.5, 0.03]) + 0.1 * rng.standard_normal(200)
+
+    def loss(theta: Any) -> float:
+        return float(np.mean(np.log(np.cosh(y - np.sin(X @ theta)))))
+
+    fit = steepest.fit("log(cosh(y - sin(X @ B)))", {"X": X, "y": y}, restarts=30)
+    oracle = optimize.minimize(loss, [2.5, 0.03], method="BFGS", options={"gtol": 1e-9})
+    assert fit.ok
+    assert fit.loss == pytest.approx(oracle.fun, rel=1e-6)
+
+
+def test_a_large_convex_fit_begins_where_a_sample_ends_and_reaches_scipys_minimum_in_few_passes() -> None:
+    from scipy import optimize, special
+
+    rng = np.random.default_rng(8)
+    X = rng.standard_normal((300_000, 4))
+    y = (rng.random(300_000) < special.expit(X @ [0.5, -1.0, 0.2, 0.8] + 0.3)).astype(float)
+    fit = steepest.fit("y = X @ B + c", {"X": X, "y": y}, loss="logistic")
+    Z = np.column_stack([X, np.ones(len(X))])
+
+    def loss(theta: Any) -> Any:
+        eta = Z @ theta
+        return np.mean(np.logaddexp(0.0, eta) - y * eta), Z.T @ (special.expit(eta) - y) / len(y)
+
+    oracle = optimize.minimize(loss, np.zeros(5), jac=True, method="BFGS", options={"gtol": 1e-9})
+    assert fit.ok
+    assert [*fit.values["B"], fit.values["c"]] == pytest.approx(oracle.x, abs=1e-7)
+    assert fit.passes <= 5
+    assert fit.starts is not None
+    assert 0 < fit.starts["sample_rows"] < 20_000
+
+
+def test_of_a_proved_convex_loss_no_second_start_is_tried() -> None:
+    from scipy import optimize
+
+    x = np.linspace(-1.0, 2.0, 100)
+    data = {"x": x, "y": np.exp(0.4 + 0.9 * x) * np.random.default_rng(3).uniform(0.5, 1.5, 100)}
+    fit = steepest.fit("exp(a + b*x) - y*(a + b*x)", data, restarts=9)
+
+    def loss(theta: Any) -> float:
+        eta = theta[0] + theta[1] * x
+        return float(np.mean(np.exp(eta) - data["y"] * eta))
+
+    oracle = optimize.minimize(loss, [0.0, 0.0], options={"gtol": 1e-10})
+    assert fit.ok
+    assert list(fit.values.values()) == pytest.approx(oracle.x, abs=1e-6)
+    assert fit.starts is not None
+    assert fit.starts["tried"] == 1
+    assert "no other start was tried: the loss is convex" in fit.text()
+
+
+@pytest.mark.parametrize("penalty", ["2000*(w - 1.2)**2", "2000*(w - 1.2)**4", "50*abs(w - 1.2)"])
+def test_the_search_weighs_the_penalty(penalty: str) -> None:
+    t = np.sort(np.random.default_rng(0).uniform(0.0, 20.0, 80))
+    y = np.sin(3.0 * t)
+    grid = np.linspace(-5.0, 5.0, 40_001)
+    rest = np.array([0.5 * np.sum((y - np.sin(w * t)) ** 2) for w in grid])
+    lowest = float(np.min(rest + eval(penalty, {"w": grid, "abs": np.abs})))  # noqa: S307 - our own
+    fit = steepest.fit("y = sin(w*t)", {"t": t, "y": y}, penalty=penalty)
+    assert fit.total == pytest.approx(lowest, rel=1e-4)
+
+
 # what stays as it was said ---------------------------------------------------------------------------------------
 def test_found_starts_lie_within_the_bounds() -> None:
     first: list[Any] = []

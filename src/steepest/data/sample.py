@@ -13,7 +13,7 @@ from .source import cut
 
 WINDOWS = 32  # runs of rows that are looked at, evenly over the table
 WINDOW = 16_384  # rows of each
-SPARE = 8  # times as many rows of them are taken at first: enough are left where few count
+SPARE, SPARED = 8, 16_384  # times as many rows, or so many more, are taken at first: enough are left where few count
 LEAST = 256  # rows of a window that are taken at first, where so many count
 Columns = dict[str, NDArray[np.float64]]
 
@@ -37,7 +37,7 @@ def sample(reader: Reader, most: int, seed: int) -> tuple[Columns, bool]:
                 part = cut(block, max(start - first, 0), min(end - first, block.rows))
                 live = slice(None) if part.live is None else part.live
                 within.append({name: np.asarray(c[live], dtype=np.float64) for name, c in part.columns.items()})
-    share = min(1.0, SPARE * most / sum(end - start for start, end in windows))
+    share = min(1.0, (most + min((SPARE - 1) * most, SPARED)) / sum(end - start for start, end in windows))
     thinned = [_thinned(_joined(within), share, rng) for within in pieces]
     columns = _joined(thinned)
     if _rows(columns) <= most:

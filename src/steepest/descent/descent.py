@@ -19,7 +19,7 @@ from ..methods.first_order import FirstOrder
 from ..methods.lbfgs import LBFGS
 from ..methods.simplex import Simplex
 from ..methods.stopping import Limits
-from ..strategy import Guarantee, bounded, settle_rate, standardised
+from ..strategy import PLAIN, Guarantee, bounded, exceeded, settle_rate, standardised
 from ..types import Array, Evaluation, Need, Status, Step
 from ..verdict import judge
 from . import endings, full
@@ -123,6 +123,9 @@ class Descent(Course):
         if self.plan.open_rate and known and smooth:
             found = bounded(surface, scaling)
             bound = None if isinstance(found, str) else found
+        elif known and smooth and self.plan.batch is None and isinstance(self.plan.method, FirstOrder):
+            plain = self.plan.method.name in PLAIN and not self.plan.method.schedule.text
+            bound = exceeded(surface, self.plan.method.schedule.rate, scaling) if plain else None
         self.plan = settle_rate(self.plan, objective, proved, steepest_row, surface.weight, surface.rows, bound)
 
     def _standardise(self, evaluation: Evaluation) -> None:

@@ -11,22 +11,25 @@ from ..kernels.quadratic import Quadratic
 from ..methods.finishing import Region
 from ..methods.first_order import FirstOrder
 from ..methods.lbfgs import LBFGS
+from ..methods.simplex import Simplex
 from ..methods.stopping import Limits, Reached
-from ..methods.trust_region import NOISE
+from ..methods.trust_region import NOISE, TrustRegion
 from ..spectrum import U, length
 from ..strategy import AUTO, conditions
 from ..types import Array, Evaluation, Need, Status
-from ..verdict import judge, near, runs_off
+from ..verdict import judge, near, runs_off, separated
 from .course import DIVERGED, Course, Ending, counted
 
 HIDDEN = 1e-12  # a rise of the loss, relative, that may be rounding where large terms cancel in it
 DUST = 1e-14  # of a parameter that started at 0 and is measured by 1 there
 NEARLY = 1e-3  # of its size: a Newton step within which its model holds
 SMALL = 1e-6  # a correction relative to what is corrected
+SMALLER = 1e-8  # one that neither a loss that is no sum of squares nor its Hessian feels
 FAR = 1e30  # times the start, after a hundred steps: no minimum lies there
 GONE = 1e10  # times the start: such parameters are named beside one that is so far
 NOT_FINITE = "the parameters are not finite any more"
 RUN_AWAY = "the loss has run away"
+ONWARD = 64  # passes of Newton's method beyond the end of a run
 QUIET = 3  # steps in a row that hardly move
 HOVER = "; mini-batches hover around it: a lower rate comes nearer"
 
@@ -59,7 +62,7 @@ class SecondOrder:
         close = near(course.surface, course.theta, course.start, evaluation)
         if close and (self._polished or evaluation.near is not None):
             return tested(course, evaluation) or saddle(course)
-        if close and course.number and course.surface.objective.squares:
+        if close and course.number and course.surface.objective.kind in ("residual", "likelihood"):
             ending = _corrected(course, evaluation)
             if ending is not None:
                 return ending
@@ -111,24 +114,25 @@ def _uncertified(course: Course, evaluation: Evaluation) -> Ending:
     """Too many parameters for a Hessian: as near as steps lead, and no word on what kind of point it is."""
     course.verdict = judge(course.surface, course.theta, course.start, evaluation)
     course.default_limit = True
-    norm = length(evaluation.gradient)
+    norm, way = length(evaluation.gradient), "rises" if course.surface.objective.sign < 0 else "falls"
     return (
         Status.STOPPED,
-        f"stopped: gradient: |gradient| = {norm:.3g}, no step falls further; {course.verdict.sentence}",
+        f"stopped: gradient: |gradient| = {norm:.3g}, no step {way} further; {course.verdict.sentence}",
     )
 
 
 def _corrected(course: Course, evaluation: Evaluation) -> Ending | None:
-    """The minimum of squares: one correction by the gradient and the exact Hessian, which have given the certificate.
+    """The minimum: one correction by the gradient and the exact Hessian, which have given the certificate.
 
-    None where the correction is not small: then one more pass tells more.
+    None where the correction is not small, or the loss would feel it: then one more pass tells more.
     """
     ending = tested(course, evaluation)
     step = None if course.verdict is None else course.verdict.step
     if ending is None or ending[0] is not Status.CONVERGED or step is None:
         return ending
     corrected = course.inside(course.theta + step)
-    if not np.all(np.abs(corrected - course.theta) <= SMALL * np.abs(corrected)):
+    squares = course.surface.objective.squares
+    if not np.all(np.abs(corrected - course.theta) <= (SMALL if squares else SMALLER) * np.abs(corrected)):
         return None
     if course.surface.objective.quadratic:  # elsewhere the loss falls by less than its rounding
         evaluation = Quadratic(course.surface.objective, course.theta, evaluation).at(corrected, course.curved)
@@ -172,7 +176,42 @@ def _endless(course: Course) -> str:
     ):
         return verdict.sentence
     names = verdict.around.valley(0.0)
-    return runs_off(names) if names else verdict.sentence
+    return runs_off(course.surface.objective, names) if names else verdict.sentence
+
+
+def _separated(course: Course, met: Reached) -> str:
+    """What holds of a likelihood that has no maximum, where a run shows it before it comes near; else "".
+
+    Where no limit of the user's ended the run, a few Newton steps from there go and see.
+    """
+    verdict, objective = course.verdict, course.surface.objective
+    assert verdict is not None
+    if objective.kind != "likelihood" or not objective.convex or objective.penalty is not None:
+        return ""
+    if verdict.near or verdict.step is None or verdict.evaluation is None or verdict.evaluation.curvature is None:
+        return ""
+    if not verdict.held:
+        found = course.surface.recession(course.theta, verdict.step, verdict.evaluation.curvature, early=True)
+        if found:
+            return separated(objective.layout.flat, *found)
+    return _undetermined(course) if met.rule == "default" and not isinstance(course.plan.method, Region) else ""
+
+
+def _undetermined(course: Course) -> str:
+    """What Newton's method says where it arrives from here, if the data do not determine all parameters; else ""."""
+    objective = course.surface.objective
+    method = TrustRegion("newton", Need.HESSIAN, objective.lower, objective.upper)
+    theta, state = course.theta, method.init(course.theta)
+    for _ in range(ONWARD):
+        evaluation = course.surface.at(theta, method.need)
+        proposal, state = method.update(evaluation, state, theta, 0, 0)
+        if state.accepted and near(course.surface, theta, course.start, evaluation):
+            verdict = judge(course.surface, theta, course.start, evaluation)
+            return verdict.sentence if verdict.status is Status.UNIDENTIFIABLE else ""
+        if state.stalled:
+            break
+        theta = proposal
+    return ""
 
 
 def tested(course: Course, evaluation: Evaluation | None) -> Ending | None:
@@ -206,6 +245,9 @@ def limit(course: Course, met: Reached, *, arrive: bool = False) -> Ending:
     batches = course.plan.batch is not None
     course.default_limit = met.rule == "default" and not batches
     kind = "stopped: gradient" if met.rule == "gradient" else "stopped"
+    said = _separated(course, met)
+    if said:
+        return Status.STOPPED, f"{kind}: {met.sentence}; {said}"
     said = _endless(course) if met.rule == "default" else course.verdict.sentence
     after = (HOVER if batches else _too_high(course)) + _condition(course, course.verdict.evaluation)
     return Status.STOPPED, f"{kind}: {met.sentence}; {said}{after}"
@@ -235,7 +277,15 @@ def stalled(course: Course, why: str) -> Ending | None:
     course.default_limit = ending is None
     if ending is not None:
         return ending
-    return Status.STOPPED, f"stopped: {why}; {_endless(course)}{_condition(course, course.verdict.evaluation)}"
+    return (
+        Status.STOPPED,
+        f"stopped: {_of_a_maximum(course, why)}; {_endless(course)}{_condition(course, course.verdict.evaluation)}",
+    )
+
+
+def _of_a_maximum(course: Course, why: str) -> str:
+    """What a method says of its loss, where the user's function is the negative of it."""
+    return why.replace("lowers the loss", "raises the function") if course.surface.objective.sign < 0 else why
 
 
 def _zeroed(course: Course) -> Array | None:
@@ -269,7 +319,7 @@ def diverged(course: Course, what: str, evaluation: Evaluation | None = None) ->
     place = ""
     if evaluation is not None and not evaluation.finite:
         place = f" ({course.surface.offence(course.theta, evaluation)})"
-    mend = "start nearer" if isinstance(course.plan.method, Region | LBFGS) else "lower the rate"
+    mend = "start nearer" if isinstance(course.plan.method, Region | Simplex | LBFGS) else "lower the rate"
     if " to infinity: " in what:
         mend = "there is no end that way: set bounds, or start elsewhere"
         if objective.formula.left is None and objective.columns:

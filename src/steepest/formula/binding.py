@@ -373,9 +373,7 @@ def _with_prior(penalty: Penalty | None, prior: Mapping[str, object], layout: La
     total = graph.number(0) if penalty is None else penalty.node
     for name, pair in prior.items():
         if name not in layout.slices:
-            if name in held:
-                raise FitError(f"{name} is fixed and has a prior: leave one of the two out")
-            raise FitError(unknown("prior", name, layout.names))
+            raise _not_free(name, "a prior", layout, held)
         if not isinstance(pair, tuple | list) or len(pair) != 2:
             raise FitError(f"prior of {name}: give (mean, standard deviation), as in {{{name!r}: (0, 2.5)}}")
         place = layout.slices[name]
@@ -389,19 +387,24 @@ def _with_prior(penalty: Penalty | None, prior: Mapping[str, object], layout: La
     return Penalty(graph, total, layout)
 
 
+def _not_free(name: str, what: str, layout: Layout, held: Held) -> FitError:
+    """The error for bounds or a prior of what is no free parameter."""
+    if name in held.ties:
+        tie, it = held.ties[name], "it" if what.startswith("a ") else "them"
+        return FitError(
+            f"{name} is tied ({name} = {tie.text}) and has {what}: give {it} to {listed(tie.names)} instead"
+        )
+    if name in held:
+        return FitError(f"{name} is fixed and has {what}: leave one of the two out")
+    return FitError(unknown(what.removeprefix("a "), name, layout.names))
+
+
 def _bounds(bounds: Mapping[str, object] | None, layout: Layout, held: Held) -> tuple[Array, Array]:
     """The lower and the upper bounds of theta, infinite where there is none."""
     lower, upper = np.full(layout.size, -np.inf), np.full(layout.size, np.inf)
     for name, pair in (bounds or {}).items():
         if name not in layout.slices:
-            if name in held.ties:
-                tie = held.ties[name]
-                raise FitError(
-                    f"{name} is tied ({name} = {tie.text}) and has bounds: bound {listed(tie.names)} instead"
-                )
-            if name in held:
-                raise FitError(f"{name} is fixed and has bounds: leave one of the two out")
-            raise FitError(unknown("bounds", name, layout.names))
+            raise _not_free(name, "bounds", layout, held)
         if not isinstance(pair, tuple | list) or len(pair) != 2:
             raise FitError(f"bounds of {name}: give a pair, as in {{{name!r}: (0, None)}}")
         place = layout.slices[name]

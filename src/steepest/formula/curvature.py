@@ -65,6 +65,42 @@ class Curvature:
         tops += [self.proof.output] if self.proof.output in affine else []
         return tuple(dict.fromkeys(self.core(n)[0] for n in tops))
 
+    @cached_property
+    def cornered(self) -> bool:
+        """Whether the Hessian is Σ dₖ(θ)·aₖaₖᵀ with every dₖ convex.
+
+        Its largest eigenvalue is so too, as the largest of functions vᵀHv that are, and takes its maximum over a box
+        at a corner (Rockafellar, Convex Analysis, 1970, corollary 32.3.4).
+        """
+        shapes: dict[int, tuple[bool, bool]] = {}  # whether the second derivatives are convex, and concave
+        for node in self.nodes:
+            shapes[node] = (True, True) if self.affine(node) else self._corners_of(node, shapes)
+        return bool(self.nodes) and shapes[self.proof.output][0]
+
+    def _corners_of(self, node: int, shapes: Mapping[int, tuple[bool, bool]]) -> tuple[bool, bool]:
+        op, *args = self.graph.nodes[node]
+        still = True, True
+        if op == "neg":
+            return shapes[args[0]][::-1]
+        if op in ("+", "-"):
+            u, v = (shapes.get(a, still) for a in args)
+            v = v if op == "+" else v[::-1]
+            return u[0] and v[0], u[1] and v[1]
+        if op in ("*", "/"):
+            moving = [a for a in args if a in self.proof.moving]
+            if len(moving) == 1 and (op == "*" or args[0] in self.proof.moving):
+                low, high = self.proof.range[args[1] if moving[0] == args[0] else args[0]]
+                u = shapes[moving[0]]
+                return u if low >= 0 else u[::-1] if high <= 0 else (u[0] and u[1],) * 2
+            return (True, True) if op == "*" and args[0] == args[1] and self.affine(args[0]) else (False, False)
+        if op == "**":
+            p = self.graph.value(args[1])
+            known = p is not None and self.affine(args[0]) and p in (2, 3, 4, 6, 8)
+            return known, p in (2, 3)
+        if not (args and self.affine(args[0])):
+            return False, False
+        return op in ("exp", "expm1", "cosh"), op in ("log", "log2", "log10", "log1p")
+
     def _plain(self, node: int) -> bool:
         """Whether an affine node is so by its operations, with a gradient that holds no parameter."""
         op, *args = self.graph.nodes[node]

@@ -107,5 +107,8 @@ def _stack(*columns: Any) -> Array:
 
 
 def _dot(matrix: Array, vector: Array) -> Array:
+    """X @ B (rows,); of several vectors (S, q) at once (S, rows)."""
+    if np.ndim(vector) == 2:
+        return np.asarray(np.einsum("nj,sj->sn", np.atleast_2d(matrix), vector))
     product: Array = np.einsum("...j,j->...", matrix, vector)
     return product  # no BLAS: the same bits for any number of threads

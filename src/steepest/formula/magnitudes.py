@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..types import Array
 from .evaluate import Evaluator
@@ -211,7 +212,7 @@ class Magnitudes:
         return most
 
     @cached_property
-    def together(self) -> Array:
+    def together(self) -> NDArray[np.bool_]:
         """(blocks, names): each parameter alone, and those that stand in one argument."""
         blocks = {frozenset((name,)) for name in self.names} | {b & set(self.names) for b in self._arguments}
         return np.array(sorted([n in block for n in self.names] for block in blocks if block))

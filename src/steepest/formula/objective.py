@@ -21,11 +21,13 @@ import numpy as np
 from ..errors import FitError
 from ..spectrum import every
 from ..types import Array, Evaluation, Need, Total
+from ..vertex import Near, Rows
 from .convexity import Convexity
 from .derive import Partial, gradient, hessian, times
 from .evaluate import Evaluator
 from .grammar import Formula, parse
 from .intervals import Interval
+from .kinks import Kinks, kinks, known_kinks
 from .losses import LOSSES, Loss
 from .program import Graph
 from .projection import Projection, projection
@@ -33,7 +35,6 @@ from .structure import Structure
 from .ties import Held
 
 Found = TypeVar("Found")
-KINKED = frozenset(("abs", "sign", "min", "max", "clip", "where"))
 LARGEST = sys.float_info.max
 MAX_HESSIAN = 1_000  # parameters: above, no Hessian is formed
 
@@ -589,15 +590,34 @@ class Objective:
             return self._kinks_of(self.prediction)
         return self._kinks_of(self.loss)
 
+    @cached_property
+    def corners(self) -> Kinks | None:
+        """The kinks of T beside those that deviations have at their rows; None where others are not known, or none.
+
+        They are those of a penalty, or of a function without data.
+        """
+        smooth = not self.kinks - {"where"} or self.kind == "deviation"
+        if self.penalty is not None and smooth and (self.penalty.kinks or self.kind == "deviation"):
+            return known_kinks(self.penalty.graph, self.penalty.node, self.layout.flat)
+        if self.kind == "deviation":
+            return known_kinks(self.graph, self.graph.number(0), self.layout.flat)
+        return None if smooth or self.columns else known_kinks(self.graph, self.loss, self.layout.flat)
+
+    def cornered(self, evaluation: Evaluation, theta: Array) -> Near | None:
+        """What is smooth about a point as a quadratic, beside the kinks and the bounds; None without known kinks."""
+        corners, curvature = self.corners, evaluation.curvature
+        if corners is None or curvature is None or self.kind == "deviation" or not evaluation.finite:
+            return None
+        u, slope = corners.at(theta)
+        bend = curvature if evaluation.gauss is None else evaluation.gauss
+        parts = evaluation.spectrum
+        pull = np.abs(evaluation.slope) + np.abs(corners.slopes).T @ corners.scale
+        pull += np.abs(bend) @ np.abs(parts.step(~parts.flat))
+        walls = bounds_as_rows(theta, self.lower, self.upper, pull)
+        return Near.of([corners.rows(u), walls], evaluation.slope - slope, bend=bend)
+
     def _kinks_of(self, output: int) -> frozenset[str]:
-        graph = self.graph
-
-        def depends(node: int) -> bool:  # a choice by columns alone has no kink, whatever it chooses between
-            decides = graph.nodes[node][1] if graph.nodes[node][0] == "where" else node
-            return graph.depends([decides], self.layout.names)
-
-        nodes = [n for n in graph.reachable([output]) if graph.nodes[n][0] in KINKED]
-        return frozenset(graph.nodes[n][0] for n in nodes if depends(n))
+        return kinks(self.graph, output, self.layout.names)
 
     @cached_property
     def intercept(self) -> int | None:
@@ -684,14 +704,24 @@ class Penalty:
 
     @cached_property
     def quadratic(self) -> bool:
-        """Whether the second derivatives are constants."""
-        return not self.graph.depends(self._partials[1].values(), self.layout.flat)
+        """Whether the second derivatives are constants; those beside a kink say nothing of it."""
+        return not self.kinks and not self.graph.depends(self._partials[1].values(), self.layout.flat)
+
+    @cached_property
+    def kinks(self) -> frozenset[str]:
+        """The operations with a kink or a jump that depend on a free parameter."""
+        return kinks(self.graph, self.node, self.layout.flat)
 
     def separates(self, names: Sequence[str]) -> bool:
         """Whether it is a quadratic of some parameters, plus what may be anything of the others."""
         mine = {f for f, name in zip(self.layout.flat, self.layout.owners, strict=True) if name in names}
         bends = {pair: node for pair, node in self._partials[1].items() if not mine.isdisjoint(pair)}
-        return all(mine.issuperset(pair) for pair in bends) and not self.graph.depends(bends.values(), self.layout.flat)
+        smooth = not self.kinks  # a kink couples what stands in it without a second derivative
+        return (
+            smooth
+            and all(mine.issuperset(pair) for pair in bends)
+            and not self.graph.depends(bends.values(), self.layout.flat)
+        )
 
     def convexity(self, lower: Array, upper: Array) -> Convexity:
         """What the rules prove of it within bounds of theta."""
@@ -705,6 +735,30 @@ class Penalty:
             return False
         values = np.linalg.eigvalsh(self.at(np.zeros(self.layout.size))[2])
         return bool(values[0] >= -len(values) * np.finfo(float).eps * abs(values[-1]))
+
+    def shared(self, share: float) -> Penalty:
+        """A part of it."""
+        with self.graph.growing:
+            node = self.graph.apply("*", self.graph.number(share), self.node)
+        return replace(self, node=node)
+
+    def values(self, theta: Array) -> Array:
+        """The values at several theta (p, S), (S,) or one number for all."""
+        places = {name: i for i, name in enumerate(self.layout.flat)}
+        return np.asarray(Evaluator(self.graph, [self.node], (), places)(theta)[0])
+
+    def rows(self, theta: Array) -> Array | None:
+        """Rows [L, l] with LᵀL = ∂²penalty and Lᵀl = -∂penalty; None where it is not convex here, or no such rows."""
+        _, slope, bend = self.at(theta)
+        values, vectors = np.linalg.eigh(bend)
+        keep = values > len(values) * np.finfo(float).eps * max(abs(values[-1]), 1e-300)
+        if (values < -1e-12 * max(abs(values[-1]), 1e-300)).any():
+            return None
+        root = np.sqrt(values[keep])[:, None] * vectors[:, keep].T
+        rest = -(vectors[:, keep].T @ slope) / np.sqrt(values[keep])
+        if np.linalg.norm(root.T @ rest + slope) > 1e-12 * max(float(np.linalg.norm(slope)), 1e-300):
+            return None
+        return np.hstack([root, rest[:, None]])
 
     @cached_property
     def _evaluator(self) -> Evaluator:
@@ -723,6 +777,18 @@ class Penalty:
         for (a, b), value in zip(self._partials[1], values[1 + p :], strict=True):
             bend[index[a], index[b]] = bend[index[b], index[a]] = value
         return float(values[0]), values[1 : 1 + p], bend
+
+
+def bounds_as_rows(theta: Array, lower: Array, upper: Array, pull: Array) -> Rows:
+    """Each bound as a row whose residual may not cross zero: columns (m, p), residuals, and its sides (m,).
+
+    `pull` (p,): more than all else together pulls.
+    """
+    low, high = np.flatnonzero(np.isfinite(lower)), np.flatnonzero(np.isfinite(upper))
+    places, above = np.concatenate([low, high]), np.repeat([1.0, 0.0], [len(low), len(high)])
+    steep = 2.0 * pull[places] + 1e-300
+    room = np.concatenate([lower[low] - theta[low], upper[high] - theta[high]])
+    return np.eye(len(theta))[places], room, above * steep, (1.0 - above) * steep
 
 
 def numbers(value: object, what: str, width: int | None = None, *, finite: bool = True) -> Array:

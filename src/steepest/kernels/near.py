@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..formula.objective import bounds_as_rows
 from ..types import Array
 from ..vertex import Near
 
@@ -50,25 +51,15 @@ class Held:
                 self._shrink()
         self._seen += len(residual)
 
-    def near(self, theta: Array, lower: Array, upper: Array) -> Near:
-        """What is held at the end, and each bound as a row that may not be crossed."""
+    def near(self, theta: Array, lower: Array, upper: Array, pull: Array) -> Near:
+        """What is held at the end, and each bound as a row that may not be crossed; `pull` (p,): what else pulls."""
         if self.every == 1 and self._count > self.most:
             self._shrink()
         held = np.concatenate(self._tiles)
         up, down = self._sides
         weight = held[:, -2] * self.every
-        columns, residuals, ups, downs = [held[:, :-3]], [held[:, -3]], [up * weight], [down * weight]
-        for bound, above in ((lower, 1.0), (upper, 0.0)):
-            places = np.flatnonzero(np.isfinite(bound))
-            steep = 2.0 * self._mass[places] + 1e-300  # more than all rows together pull
-            columns.append(np.eye(len(theta))[places])
-            residuals.append(bound[places] - theta[places])
-            ups.append(above * steep)
-            downs.append((1.0 - above) * steep)
-        residual, up_by, down_by = map(np.concatenate, (residuals, ups, downs))
-        return Near(
-            np.ascontiguousarray(np.concatenate(columns).T), residual, up_by, down_by, self._tilt, self.every > 1
-        )
+        rows = held[:, :-3], held[:, -3], up * weight, down * weight
+        return Near.of([rows, bounds_as_rows(theta, lower, upper, self._mass + pull)], self._tilt, self.every > 1)
 
     def _keep(self, rows: Array) -> None:
         self._tiles.append(rows)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -17,13 +18,16 @@ from ..types import Array
 from .numpy import NumpyKernel, live_tiles
 from .surface import Surface
 
-Bounds = Sequence[Array]  # (p, p): of the Hessian from above, and of its negative
+Bounds = Sequence[Array]  # (p, p): of the Hessian from above, or at some points, and last of its negative
+CORNERS, LOOKS = 64, 1 << 21  # of a box that are looked at; and times the rows
 
 
-def steepest(surface: Surface, scaling: Scaling | None = None) -> tuple[Bounds, float, str] | str:
+def steepest(
+    surface: Surface, scaling: Scaling | None = None, most: int | None = None
+) -> tuple[Bounds, float, str] | str:
     """Bounds of the Hessian of S, the curvature of the steepest row with its weight, and why; or why there are none.
 
-    One pass in NumPy, which counts as none: it takes the place of trials.
+    One pass in NumPy, which counts as none: it takes the place of trials. `most`: of the first rows alone.
     """
     objective = surface.objective
     proof, p = surface.proof, objective.layout.size
@@ -33,22 +37,32 @@ def steepest(surface: Surface, scaling: Scaling | None = None) -> tuple[Bounds, 
     weight = () if objective.weight is None else (objective.weight,)
     evaluator = Evaluator(objective.graph, [*curve.constants, *weight], objective.columns, {})
     bounds = _intervals(objective)
-    above, below, row = np.zeros((p, p)), np.zeros((p, p)), 0.0
-    read, prepared = surface.reader.rows_read, evaluator.prepare(np.zeros(0))
+    corners = list(_corners(objective)) if curve.cornered and most is None else []
+    corners = corners if len(corners) * surface.reader.rows <= LOOKS else []
+    above, below, row = np.zeros((max(1, len(corners)), p, p)), np.zeros((p, p)), 0.0
+    read, prepared, why = surface.reader.rows_read, evaluator.prepare(np.zeros(0)), ""
     for block in surface.reader.full(UNIT):
+        if most is not None and block.first_row >= most:
+            break
         tiles = kernel.column_tiles(np.zeros(p), block)
         for (_, rows, columns), slopes in zip(live_tiles(block), tiles, strict=True):
             with np.errstate(all="ignore"):
                 values = evaluator.rows(prepared, columns)
-                bends = curve.at(dict(zip(curve.constants, values, strict=False)), bounds)
-            if bends is None:
-                surface.reader.rows_read = read
-                return curve.why
-            w = values[-1] if weight else 1.0
-            up, down, top = _summed(curve, bends, slopes, w, rows, scaling)
-            above, below, row = above + up, below + down, max(row, top)
+                constants = dict(zip(curve.constants, values, strict=False))
+                bends = curve.at(constants, bounds)
+                if bends is None:
+                    surface.reader.rows_read = read
+                    return curve.why
+                w = values[-1] if weight else 1.0
+                up, down, top = _summed(curve, bends, slopes, w, rows, scaling)
+                why, below, row = curve.why, below + down, max(row, top)
+                for i, corner in enumerate(corners):  # the largest there is no sum of what each row has at its own
+                    bends = curve.at(constants, corner)
+                    assert bends is not None
+                    above[i] += _summed(curve, bends, slopes, w, rows, scaling)[0]
+                above[0] += 0.0 if corners else up
     surface.reader.rows_read = read
-    return (above, below), row, curve.why
+    return (*above, below), row, why
 
 
 def penalty_curvature(penalty: Penalty, lower: Array, upper: Array) -> Bounds | str:
@@ -97,6 +111,16 @@ def _atoms(objective: Objective, curve: Curvature) -> RowSums:
         for name, partial in gradient(graph, atom, layout.names).items():
             items.append(Item(partial.terms or ((zero, None),), layout.width_of[name] or 1))
     return RowSums(graph, layout, objective.columns, (), tuple(items))
+
+
+def _corners(objective: Objective) -> Iterator[dict[str, tuple[Any, Any]]]:
+    """The corners of the box, as intervals of no width; none where a side is open or there are too many."""
+    lower, upper, layout = objective.lower, objective.upper, objective.layout
+    if 2**layout.size > CORNERS or not np.isfinite([lower, upper]).all():
+        return
+    for sides in product((False, True), repeat=layout.size):
+        at = np.where(sides, upper, lower)
+        yield {name: (at[place], at[place]) for name, place in layout.places.items()}
 
 
 def _intervals(objective: Objective) -> dict[str, tuple[Any, Any]]:

@@ -41,6 +41,7 @@ HELD = 1 << 22  # numbers of rows near a kink that are kept, 32 MiB
 LASTING = 0.1  # a step of Newton's that moves log-odds by more where the gap is closed ends at no minimum
 LEVEL = 1e-5  # curvature of a row in its log-odds that is none any more
 RECEDING = 1e-5  # of the largest move: the rise of a loss that is rounding
+HOPELESS = 1e-2  # a rise among the first rows that none of the others makes small
 WORN = 1e-10  # of the squares of residuals: what is left of them after a change of the linear parameters has six digits
 GRAM_LIMIT = 1e12  # condition of the scaled Gram matrix above which it has too few digits and a QR is made
 
@@ -78,7 +79,11 @@ class Surface:
         if evaluation.solved is not None:
             solved = self._solved(evaluation, evaluation.solved)
             return evaluation if solved is evaluation.solved else replace(evaluation, solved=solved)
-        return self._with_factor(evaluation, theta) if need in (Need.NORMAL, Need.HESSIAN) else evaluation
+        if need not in (Need.NORMAL, Need.HESSIAN):
+            return evaluation
+        evaluation = self._with_factor(evaluation, theta)
+        near = self.objective.cornered(evaluation, theta) if self.objective.corners is not None else None
+        return evaluation if near is None else replace(evaluation, near=near)
 
     def _solved(self, evaluation: Evaluation, solved: Evaluation) -> Evaluation:
         """The evaluation at the best linear parameters; by a pass there, where too many digits have cancelled."""
@@ -220,27 +225,13 @@ class Surface:
         for tile in self._column_tiles(theta):
             factor = _triangle(factor, tile)
         if self.objective.penalty is not None:
-            rows = self._penalty_rows(theta)
+            rows = self.objective.penalty.rows(theta)
             if rows is None:
                 return evaluation
             factor = _triangle(factor, rows)
         padded = np.zeros((width, width))
         padded[: len(factor)] = factor[:width]
         return replace(evaluation, factor=padded)
-
-    def _penalty_rows(self, theta: Array) -> Array | None:
-        """Rows [L, l] with LᵀL = ∂²penalty and Lᵀl = -∂penalty; None where the penalty is not convex here."""
-        assert self.objective.penalty is not None
-        _, slope, bend = self.objective.penalty.at(theta)
-        values, vectors = np.linalg.eigh(bend)
-        keep = values > len(values) * np.finfo(float).eps * max(abs(values[-1]), 1e-300)
-        if (values < -1e-12 * max(abs(values[-1]), 1e-300)).any():
-            return None
-        root = np.sqrt(values[keep])[:, None] * vectors[:, keep].T
-        rest = -(vectors[:, keep].T @ slope) / np.sqrt(values[keep])
-        if np.linalg.norm(root.T @ rest + slope) > 1e-12 * max(float(np.linalg.norm(slope)), 1e-300):
-            return None
-        return np.hstack([root, rest[:, None]])
 
     @property
     def signal(self) -> float:
@@ -308,8 +299,16 @@ class Surface:
             return self.at(theta, Need.GRADIENT)
         self.rows, self.observations, self.weight = self.reader.used, self.reader.observed, held.weight
         used = Total(self.observations, held.weight, None, np.zeros(0))
-        evaluation = objective.reduced(held.total, held.total, held.slope, None, None, used)
-        return replace(evaluation, near=held.near(theta, objective.lower, objective.upper))
+        lower, upper, penalty, corners = objective.lower, objective.upper, objective.penalty, objective.corners
+        if penalty is None or corners is None:
+            evaluation = objective.reduced(held.total, held.total, held.slope, None, None, used)
+            return replace(evaluation, near=held.near(theta, lower, upper, np.zeros(p)))
+        value, slope, bend = penalty.at(theta)
+        u, turned = corners.at(theta)
+        evaluation = objective.reduced(held.total + value, held.total, held.slope + slope, None, None, used)
+        pull = np.abs(slope) + np.abs(corners.slopes).T @ corners.scale
+        near = held.near(theta, lower, upper, pull)
+        return replace(evaluation, near=near.beside(corners.rows(u), slope - turned, bend if bend.any() else None))
 
     def _leverage(self, theta: Array) -> Array:
         """R⁻¹ of the squares RᵀR of the model's slopes (p, p): what a row can move is measured by it."""
@@ -325,10 +324,13 @@ class Surface:
             self._root = parts.vectors / np.sqrt(np.maximum(parts.values, least)) / parts.scale[:, None]
         return self._root
 
-    def recession(self, theta: Array, step: Array, hessian: Array) -> tuple[Array, Array] | None:
+    def recession(
+        self, theta: Array, step: Array, hessian: Array, *, early: bool = False
+    ) -> tuple[Array, Array] | None:
         """A direction (p,) along which the losses fall for ever, and in what units it is measured (p,); None: no such.
 
-        Tried are the step and, where the rows have no curvature left, theta itself: that far it has gone already.
+        Tried are the step and, where the rows have no curvature left, theta itself: that far it has gone already; on
+        the way (`early`), where much is left, theta as it is.
         """
         if self.objective.recession_rows is None:
             return None
@@ -337,7 +339,7 @@ class Surface:
         squares = self.squares.curvature
         bend, vectors = np.linalg.eigh(root.T @ hessian @ root)
         level = root @ vectors[:, bend <= LEVEL]
-        for direction in (step, level @ (level.T @ (squares @ theta))):
+        for direction in (step, theta if early else level @ (level.T @ (squares @ theta))):
             if direction.any() and self._recedes(theta, direction):
                 return direction, np.sqrt(squares.diagonal())
         return None
@@ -356,6 +358,8 @@ class Surface:
             d = np.einsum("ij,j->i", tile[:, :-1], step)
             moved = max(moved, float(np.max(np.abs(d), initial=0.0)))
             risen = max(risen, float(np.max(rise(theta, {"y": tile[:, -1], "d": d})[0], initial=0.0)))
+            if risen > HOPELESS * moved:
+                return False
         return moved > LASTING and risen <= RECEDING * moved
 
     def scores(self, theta: Array) -> Array:

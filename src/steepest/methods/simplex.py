@@ -1,5 +1,9 @@
 """The simplex method for absolute deviations and quantiles: from vertex to vertex of the model's linear part.
 
+What is smooth beside the kinks, as a ridge is, or squares beside a penalty of absolute values, counts by its value,
+slope and curvature: a step leads to the minimum of that quadratic and of the kinks, which are exact (a proximal Newton
+method: Lee, Sun and Saunders, SIAM J. Optim. 24, 2014).
+
 A pass brings the rows near zero; `vertex.py` finds the minimum of their sum. Of a model that is linear in its
 parameters that is the minimum over all rows as soon as no other row changes its side (Portnoy and Koenker, Statistical
 Science 12, 1997); any other model is made linear anew at each step (Osborne and Watson 1971), and the step halved until
@@ -10,6 +14,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from ..spectrum import U, length
 from ..types import Array, Evaluation, Need
 from .method import State
@@ -17,6 +23,7 @@ from .method import State
 HALVINGS = 40
 CHANCE = 0.01  # by which the vertex of a sample may lie higher than the point before it
 NOISE = 16.0 * U  # relative rounding of a sum
+ZERO = 4.0 * U  # of a parameter or its move: what is left where the two cancel
 
 
 @dataclass(frozen=True)
@@ -52,10 +59,12 @@ class Simplex:
             return theta, State()
         if evaluation.near is not None:
             delta = evaluation.near.vertex.delta
-            level = here is not None and evaluation.total - here.total <= NOISE * here.total
+            level = here is not None and evaluation.total - here.total <= NOISE * abs(here.total)
             if here is None or evaluation.total < here.total or (level and length(delta) < 0.5 * here.way):
                 total = evaluation.total * (1.0 + CHANCE * evaluation.near.sampled)
-                return theta + delta, State(memory=Memory(theta, total, theta + delta))
+                aim = theta + delta
+                aim = np.where(np.abs(aim) <= ZERO * np.maximum(np.abs(theta), np.abs(delta)), 0.0, aim)
+                return aim, State(memory=Memory(theta, total, aim))
         assert here is not None
         if here.halved >= HALVINGS:
             return here.theta, State(False, "no step, however small, lowers the loss any further", here)

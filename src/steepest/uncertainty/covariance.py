@@ -57,7 +57,7 @@ def uncertainty(
         return Uncertainty(None, "nothing is free")
     if not objective.columns:
         return Uncertainty(None, "a function has a minimum, not an estimate")
-    if objective.kind == "deviation":
+    if objective.kind == "deviation" or objective.corners is not None:
         return Uncertainty(None, "at a kink there is no curvature to take them from; resample the rows")
     if inverse is None or exact is None:
         return Uncertainty(None, "the Hessian is singular")
