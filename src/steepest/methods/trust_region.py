@@ -232,4 +232,6 @@ def constrained_step(parts: Spectrum, radius: float) -> Array:
             low = middle
         else:
             high = middle
-    return parts.along(high)
+    along = parts.along(high)
+    longer = length(along) / radius  # where λ and the curvatures differ by their rounding alone
+    return along / longer if longer > 1.01 else along
