@@ -19,7 +19,7 @@ TINY = 1e-300
 
 
 class Jet:
-    """A value (rows,), its gradient (p, rows) and its Hessian (p, p, rows), which may be left out."""
+    """A value (rows,), its gradient (p, rows), None of a constant, and its Hessian (p, p, rows), None if unasked."""
 
     __slots__ = ("bent", "slope", "value")
 
@@ -30,6 +30,8 @@ class Jet:
         """f(u), by its first and second derivative."""
         if self.slope is None:
             return Jet(value, None, None)
+        if self.bent is None:
+            return Jet(value, first * self.slope, None)
         return Jet(value, first * self.slope, first * self.bent + second * _outer(self.slope, self.slope))
 
     def __add__(self, other: Jet) -> Jet:
@@ -46,9 +48,11 @@ class Jet:
         if self.slope is None or other.slope is None:
             moving, still = (other, self) if self.slope is None else (self, other)
             return moving.map(value, still.value, 0.0)
+        slope = self.slope * other.value + other.slope * self.value
+        if self.bent is None:
+            return Jet(value, slope, None)
         mixed = _outer(self.slope, other.slope)
-        bent = self.bent * other.value + other.bent * self.value + mixed + mixed.swapaxes(0, 1)
-        return Jet(value, self.slope * other.value + other.slope * self.value, bent)
+        return Jet(value, slope, self.bent * other.value + other.bent * self.value + mixed + mixed.swapaxes(0, 1))
 
     def __truediv__(self, other: Jet) -> Jet:
         return self * other.map(1 / other.value, -1 / other.value**2, 2 / other.value**3)
@@ -125,8 +129,11 @@ class Reader:
         value = np.where(yes, left.value, right.value)
         if left.slope is None and right.slope is None:
             return Jet(value, None, None)
-        p = len(left.slope if left.slope is not None else right.slope)
+        moving = left if left.slope is not None else right
+        p = len(moving.slope)
         slopes = [np.zeros((p, 1)) if j.slope is None else j.slope for j in (left, right)]
+        if moving.bent is None:
+            return Jet(value, np.where(yes, *slopes), None)
         bents = [np.zeros((p, p, 1)) if j.bent is None else j.bent for j in (left, right)]
         return Jet(value, np.where(yes, *slopes), np.where(yes, *bents))
 

@@ -134,6 +134,8 @@ class Point:
 
     problem: Problem
     theta: Any
+    second: bool = True  # with the Hessian
+    kind: Any = LONG  # of number
     total: float = math.nan
     own: float = math.nan  # S
     slope: Any = None
@@ -157,10 +159,11 @@ class Point:
         columns = problem.columns
         n = len(columns[""]) if columns else 1
         sign = -1 if problem.verb == "maximize" else 1
-        unit = np.eye(p, dtype=LONG)
-        names: dict[str, Jet] = {c: Jet(v, None, None) for c, v in columns.items()}
+        unit = np.eye(p, dtype=self.kind)
+        names: dict[str, Jet] = {c: Jet(v.astype(self.kind), None, None) for c, v in columns.items()}
         for i, name in enumerate(problem.free):
-            jet = Jet(np.full(1, LONG(self.theta[i])), unit[:, i : i + 1], np.zeros((p, p, 1), LONG))
+            flat = np.zeros((p, p, 1), self.kind) if self.second else None
+            jet = Jet(np.full(1, self.kind(self.theta[i])), unit[:, i : i + 1], flat)
             names[name.replace("[", "_").rstrip("]")] = jet
         reader = Reader(names, n)
         for name, tie in (options.get("fixed") or {}).items():
@@ -185,9 +188,9 @@ class Point:
                 reader.margin = min(reader.margin, math.inf if k else 0.0)
             if prediction.slope is not None:
                 self.jacobian = (np.sqrt(weight) * np.broadcast_to(prediction.slope, (p, n))).T
-        value, slope, bent = row.value, row.slope, row.bent
-        slope = np.zeros((p, 1), LONG) if slope is None else slope
-        bent = np.zeros((p, p, 1), LONG) if bent is None else bent
+        value = row.value
+        slope = np.zeros((p, 1), LONG) if row.slope is None else row.slope
+        bent = np.zeros((p, p, 1), LONG) if row.bent is None else row.bent
         self.scores = (weight * np.broadcast_to(slope, (p, n))).T
         self.own = LONG((weight * np.broadcast_to(value, (n,))).sum())
         total, gradient = self.own, self.scores.sum(axis=0)
@@ -203,8 +206,9 @@ class Point:
         if penalty.slope is not None:
             total = total + penalty.value[0]
             gradient = gradient + penalty.slope[:, 0]
-            hessian = hessian + penalty.bent[:, :, 0]
-            self.penalty_bent = penalty.bent[:, :, 0].astype(float)
+            if self.second:
+                hessian = hessian + penalty.bent[:, :, 0]
+                self.penalty_bent = penalty.bent[:, :, 0].astype(float)
             self.size += abs(float(penalty.value[0]))
         self.total, self.slope, self.hessian = sign * total, sign * gradient, (sign * hessian).astype(float)
         self.weight, self.margin = weight, reader.margin
@@ -220,6 +224,19 @@ class Point:
         """Which parameters stand at a bound, pushed there."""
         lower, upper = self.problem.bounds
         return ((self.theta <= lower) & (self.slope > 0)) | ((self.theta >= upper) & (self.slope < 0))
+
+    @cached_property
+    def beyond(self) -> bool:
+        """Whether T is below the rounding of doubles on the way to it: then nothing finer can be asked."""
+        plain = Point(self.problem, self.theta, kind=np.float64)
+        off = abs(float(plain.total - self.total))
+        return not off <= 1e-4 * abs(float(self.total))
+
+    @property
+    def exact(self) -> bool:
+        """Whether the model goes through the data but for rounding, which is then all that T consists of."""
+        small = self.problem.data is not None and 2.0 * float(self.own) <= 1e-18 * self.signal
+        return self.beyond or (small and self.problem.loss[0] in (*SQUARES, "huber", "cauchy", "own"))
 
     @property
     def squares(self) -> bool:
@@ -292,7 +309,7 @@ class Point:
             s = 1.0 if self.problem.options.get("sigma") is not None else math.sqrt(max(rss, 0.0) / (rows - p))
             if s > 1e3 * U * typical:
                 return 0.5 * p * max(1e-6 * s, 8 * U * typical) ** 2
-        return U * math.sqrt(rss * self.signal) + U**2 * self.signal
+        return U * math.sqrt(max(rss, 0.0) * self.signal) + U**2 * self.signal
 
     def rounding(self) -> float:
         """The gap that roundings of the gradient in doubles may leave."""
@@ -351,7 +368,7 @@ def searched(point: Point, spread: float, reach: float, random: np.random.Genera
     scale = max(point.size, TINY)
 
     def value(phi: Any) -> tuple[float, Any]:
-        there = Point(problem, point.theta + size * phi)
+        there = Point(problem, point.theta + size * phi, second=False)
         if not (np.isfinite(there.total) and np.isfinite(there.slope).all()):
             return 1e300, np.zeros(len(phi))
         return float((there.total - point.total) / scale), (there.slope * size / scale).astype(float)
@@ -367,7 +384,7 @@ def searched(point: Point, spread: float, reach: float, random: np.random.Genera
 def slopes_down(point: Point, lower: Point, tolerance: float) -> bool:
     """Whether the way from one point to another never rises: they lie in one valley."""
     for part in np.linspace(0.0, 1.0, 33)[1:-1]:
-        between = Point(point.problem, point.theta + part * (lower.theta - point.theta))
+        between = Point(point.problem, point.theta + part * (lower.theta - point.theta), second=False)
         if not between.total <= point.total + tolerance:
             return False
     return True

@@ -111,8 +111,9 @@ class Around:
                 return None
             ahead, theta, evaluation = there - theta, there, found
             far = np.abs(theta - self.theta) > FAR * self.size
-            if far.any():
-                return np.asarray(np.abs(theta - self.theta) > NAMED * self.size)
+            if far.any():  # a minimum so flat that it hides below the tolerance lies lower than what is far from it
+                falls = evaluation.total <= self.evaluation.total + 4.0 * U * abs(self.evaluation.total)
+                return np.asarray(np.abs(theta - self.theta) > NAMED * self.size) if falls else None
         return None
 
     def _weakest(self, evaluation: Evaluation, newton: bool) -> Array:

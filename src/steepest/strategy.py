@@ -337,8 +337,10 @@ def conditions(objective: Objective, evaluation: Evaluation) -> tuple[float, flo
     curvature = evaluation.curvature if evaluation.gauss is None else evaluation.gauss
     if curvature is None or not evaluation.finite:
         return None
-    raw = Guarantee.of(curvature).condition
-    after = Guarantee.of(curvature, 1.0, standardised(objective, evaluation)).condition
+    scaling = standardised(objective, evaluation)
+    if not np.isfinite(scaling.curvature(curvature)).all():
+        return None
+    raw, after = Guarantee.of(curvature).condition, Guarantee.of(curvature, 1.0, scaling).condition
     return (raw, after) if math.isfinite(raw) and after * GAIN < raw else None
 
 

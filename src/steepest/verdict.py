@@ -54,6 +54,7 @@ class Verdict:
     lower: Array | None = None  # a lower point beside a stationary one that is no minimum
     around: Around | None = None  # what looks further
     kind: str = ""  # of a stationary point that is no minimum
+    endless: bool = False  # the loss falls for ever from here, ever less
 
 
 def judge(surface: Surface, theta: Array, start: Array, evaluation: Evaluation | None = None) -> Verdict:
@@ -270,7 +271,7 @@ class _Judge:
             if some(errors > self.size) and not self._confined(exact_root, noise, errors):
                 endless = self.around.valley(noise * SLACK)
                 if endless:
-                    return self._say(Status.STOPPED, runs_off(self.objective, endless))
+                    return self._say(Status.STOPPED, runs_off(self.objective, endless), endless=True)
         return self._say(Status.CONVERGED, self._kind() + self._at_bounds(), exact_root)
 
     def _confined(self, exact_root: Array, noise: float, errors: Array) -> bool:
@@ -407,7 +408,7 @@ class _Judge:
         return self.gap / max(self.evaluation.weight * self.evaluation.loss, 1e-300)
 
     def _say(self, status: Status, sentence: str, exact_root: Array | None = None, *, near: bool = True,
-             lower: Array | None = None, kind: str = "") -> Verdict:  # fmt: skip
+             lower: Array | None = None, kind: str = "", endless: bool = False) -> Verdict:  # fmt: skip
         """The verdict. `exact_root`, where the minimum is certified: R⁻¹ of the exact Hessian RᵀR."""
         step = np.zeros(len(self.theta))
         step[self.free] = self.step
@@ -416,7 +417,7 @@ class _Judge:
         if exact_root is not None:
             inverse, exact = self._inverse(self.root), self._inverse(exact_root)
         return Verdict(status, sentence, self.certificate, inverse, exact, not every(self.free), near, largest, step,
-                       self.evaluation, lower, self.around, kind)  # fmt: skip
+                       self.evaluation, lower, self.around, kind, endless)  # fmt: skip
 
     def _inverse(self, root: Array) -> Array:
         if every(self.free):

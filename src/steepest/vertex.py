@@ -116,6 +116,7 @@ class _Walk:
         self.mass = np.abs(near.tilt) + np.einsum("ij,j->i", np.abs(near.columns), np.maximum(near.up, near.down))
         self.reach = np.einsum("ij,i->j", np.abs(near.columns), 1.0 / self.size)
         self.delta = np.zeros(p)
+        self.sound = True
         self.refresh()
 
     def minimum(self) -> Vertex:
@@ -139,7 +140,7 @@ class _Walk:
         kept = self.basis >= 0
         room = np.minimum(upper - multipliers, multipliers - lower)[kept] / (upper - lower)[kept]
         fall, loose = near.fall(self.residual, self.delta), self.inverse[:, ~kept]
-        return Vertex(self.delta, fall, optimal, float(room.min(initial=1.0)), loose, loose)
+        return Vertex(self.delta, fall, optimal and self.sound, float(room.min(initial=1.0)), loose, loose)
 
     def multipliers(self) -> tuple[Array, Array, Array]:
         """One for each place of the basis, and between what it must lie."""
@@ -236,7 +237,10 @@ class _Walk:
         if kept.any():
             rows = np.diag(self.size)
             rows[kept] = self.columns[:, self.basis[kept]].T
-            self.inverse = np.linalg.inv(rows)
+            try:
+                self.inverse = np.linalg.inv(rows)
+            except np.linalg.LinAlgError:  # a pivot was rounding: what this basis says proves nothing
+                self.sound = False
             away = near.residual[self.basis[kept]] - np.einsum("ij,i->j", self.columns[:, self.basis[kept]], self.delta)
             self.delta = self.delta + self.inverse[:, kept] @ away
         apart = self.inverse[:, kept] @ self.apart[self.basis[kept]] if kept.any() else np.zeros(p)

@@ -223,9 +223,12 @@ def tested(course: Course, evaluation: Evaluation | None) -> Ending | None:
 
 
 def saddle(course: Course) -> Ending | None:
-    """A second-order method at a stationary point that is no minimum goes on beside it, or along negative curvature."""
+    """A second-order method at a stationary point that is no minimum goes on beside it, or along negative curvature.
+
+    Not down a valley without an end: it would walk it to its last limit.
+    """
     assert course.verdict is not None
-    if course.leave() or course.plan.method.need is Need.HESSIAN:
+    if course.leave() or (course.plan.method.need is Need.HESSIAN and not course.verdict.endless):
         return None
     course.default_limit = True
     return Status.STOPPED, f"stopped: {course.verdict.sentence}"

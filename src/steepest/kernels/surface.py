@@ -315,7 +315,10 @@ class Surface:
         if self.squares is None:
             pilot = self.objective.pilot
             assert pilot is not None
-            self.squares = Surface(pilot, self.reader).at(theta, Need.NORMAL)
+            squares = Surface(pilot, self.reader).at(theta, Need.NORMAL)
+            if not squares.finite:  # nothing to measure by here
+                return np.eye(len(theta))
+            self.squares = squares
         if self._root is None:
             if self.objective.kind == "deviation":  # whose pilot has the same left side
                 self.__dict__["_signal"] = self.squares.signal, self.squares.level

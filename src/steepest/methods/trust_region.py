@@ -20,6 +20,7 @@ from .method import State
 FIRST_RADIUS = 1.0  # times the length of the scaled start; MINPACK's 100 leaps over the valley it starts in
 FIRST_EASE, EASE, HARDEN = 100.0, 5.0, 3.0  # Marquardt: 1/λ at first, and its factors after a step and a rejected trial
 NO_STEP = "no step, however small, lowers the loss any further"
+BLIND = 200  # steps in a row below the rounding of the loss, by the slope alone: Newton's need a few, a walk never ends
 NOISE = 16.0 * U  # relative rounding of a loss: differences below it say nothing
 
 
@@ -48,6 +49,7 @@ class Memory:
     scale: Array
     typical: float = 0.0  # |loss| at the start
     clipped: bool = False  # a bound cuts the step off: the model may then promise nothing along what is left
+    blind: int = 0  # steps in a row that only the slope has judged
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,10 @@ class TrustRegion:
 
     def _by_gradient(self, here: Memory, evaluation: Evaluation, theta: Array, moved: float) -> tuple[Array, State]:
         """Below its rounding the loss says nothing any more, but the gradient does: go by the fall that it promises."""
-        proposal, new = self._propose(self._moved(here, theta, evaluation, here.radius), True)
+        if here.blind >= BLIND:
+            return here.theta, State(False, NO_STEP, here)
+        there = replace(self._moved(here, theta, evaluation, here.radius), blind=here.blind + 1)
+        proposal, new = self._propose(there, True)
         return (proposal, new) if new.memory.predicted < here.predicted else self._reject(here, 0.25 * moved)
 
     def _reject(self, here: Memory, radius: float) -> tuple[Array, State]:

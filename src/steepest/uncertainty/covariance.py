@@ -59,7 +59,7 @@ def uncertainty(
         return Uncertainty(None, "a function has a minimum, not an estimate")
     if objective.kind == "deviation" or objective.corners is not None:
         return Uncertainty(None, "at a kink there is no curvature to take them from; resample the rows")
-    if inverse is None or exact is None:
+    if inverse is None or exact is None or not (np.isfinite(inverse).all() and np.isfinite(exact).all()):
         return Uncertainty(None, "the Hessian is singular")
     if held:
         return Uncertainty(None, "a parameter stands at its bound, where errors by curvature do not hold")
@@ -89,9 +89,10 @@ def uncertainty(
 
 
 def correlation(covariance: Array) -> Array:
-    """The correlations (p, p): the covariance in units of the standard errors."""
+    """The correlations (p, p): the covariance in units of the standard errors; 0 beside an error of 0."""
     spread = np.sqrt(np.diag(covariance))
-    found: Array = np.clip(covariance / np.outer(spread, spread), -1.0, 1.0)
+    spread[spread == 0] = 1.0
+    found: Array = np.clip(covariance / spread / spread[:, None], -1.0, 1.0)
     np.fill_diagonal(found, 1.0)
     return found
 
