@@ -226,11 +226,15 @@ class Point:
         return ((self.theta <= lower) & (self.slope > 0)) | ((self.theta >= upper) & (self.slope < 0))
 
     @cached_property
+    def noise(self) -> float:
+        """What the rounding of doubles makes of T."""
+        plain = Point(self.problem, self.theta, second=False, kind=np.float64)
+        return abs(float(plain.total - self.total))
+
+    @property
     def beyond(self) -> bool:
         """Whether T is below the rounding of doubles on the way to it: then nothing finer can be asked."""
-        plain = Point(self.problem, self.theta, kind=np.float64)
-        off = abs(float(plain.total - self.total))
-        return not off <= 1e-4 * abs(float(self.total))
+        return not self.noise <= 1e-4 * abs(float(self.total))
 
     @property
     def exact(self) -> bool:
@@ -290,7 +294,8 @@ class Point:
     def sizes(self) -> Any:
         """What a step of each parameter is measured by, from the start where it is given, else from 0."""
         start = self.problem.options.get("start") or {}
-        begun = [np.ravel(start.get(n.partition("[")[0], self.theta[i])) for i, n in enumerate(self.problem.free)]
+        usual = self.theta if self.problem.data is not None else np.ones(len(self.theta))
+        begun = [np.ravel(start.get(n.partition("[")[0], usual[i])) for i, n in enumerate(self.problem.free)]
         begun = [b[min(len(b) - 1, int(n.rstrip("]").partition("[")[2] or 0))]
                  for b, n in zip(begun, self.problem.free, strict=True)]  # fmt: skip
         size = np.maximum(np.abs(self.theta), np.abs(self.theta - np.array(begun, float)))

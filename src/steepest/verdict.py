@@ -27,6 +27,7 @@ from .vertex import Near
 RISEN = 0.1  # of the noise: a rise that a quadratic makes five times as large
 DUST = 8.0  # roundings of y: what adds no more to a prediction adds nothing
 SLACK = 1e-11  # of the noise s²: a rise of the loss by ten times what the gap test leaves is none
+NOT_SMOOTH = "the loss is not smooth here: a row stands at a kink, and the minimum is not certified"
 NO_CERTIFICATE: dict[str, Any] = {
     "gradient_norm": None, "hessian_min_eigenvalue": None, "hessian_condition": None, "expected_gap": None,
     "convex": None, "why": "not judged",
@@ -197,6 +198,8 @@ class _Judge:
         without = self._without_dust()
         if without is not None and some(without.singular):
             return without._undetermined()
+        if self._at_kink():
+            return self._say(Status.STOPPED, NOT_SMOOTH)
         evaluation = self.evaluation  # of a model that is linear JᵀWJ is all there is
         if not self.objective.quadratic and evaluation.gauss is evaluation.curvature:
             evaluation = self.surface.at(self.theta, Need.HESSIAN)
@@ -257,6 +260,12 @@ class _Judge:
         there = np.where(dust, 0.0, theta)
         evaluation = self.surface.at(there, Need.NORMAL)
         return _Judge(self.surface, there, self.start, evaluation, self.free) if evaluation.finite else None
+
+    def _at_kink(self) -> bool:
+        """Whether what the derivatives say may hold on one side alone; elsewhere the loss is smooth around the point."""
+        size = np.zeros_like(self.theta)
+        size[self.free] = self.size
+        return bool(self.objective.kinks - {"where"}) and self.surface.at_kink(self.theta, size)
 
     def _minimum(self, exact_root: Array) -> Verdict:
         """A certified minimum, unless the noise hides that the loss falls for ever: where an error exceeds its value.

@@ -27,7 +27,7 @@ from .derive import Partial, gradient, hessian, times
 from .evaluate import Evaluator
 from .grammar import Formula, parse
 from .intervals import Interval
-from .kinks import Kinks, kinks, known_kinks
+from .kinks import Kinks, deciding, kinks, known_kinks
 from .losses import LOSSES, Loss
 from .program import Graph
 from .projection import Projection, projection
@@ -618,6 +618,16 @@ class Objective:
 
     def _kinks_of(self, output: int) -> frozenset[str]:
         return kinks(self.graph, output, self.layout.names)
+
+    @cached_property
+    def kink_rows(self) -> RowSums:
+        """Of squares, beside one another: the residual; for each kink what is zero at it, and its slopes (p,)."""
+        assert self.prediction is not None and self.residual is not None
+        with self.graph.growing:
+            columns = [Item(((self.residual, None),))]
+            for zero in deciding(self.graph, self.prediction, self.layout.names) or ():
+                columns += [Item(((zero, None),)), *self._items(None, gradient(self.graph, zero, self.layout.names))]
+        return RowSums(self.graph, self.layout, self.columns, columns=tuple(columns), weight=self.weight)
 
     @cached_property
     def intercept(self) -> int | None:
