@@ -21,6 +21,7 @@ AWAY = (1e-1, 1e-2, 1e-3, 1e-4)  # where the curvature is negative a step of som
 ACROSS = 3  # Newton steps across a direction
 FLAT, MIXED = 8, 16  # directions looked along: eigenvectors, and mixtures of them where there are several
 STRIDE, STRIDES = 0.5, 24  # of a parameter's size; how many
+LEAP = 10.0  # times its size: no step across a direction moves a parameter as far
 FAR, NAMED = 100.0, 1.0  # times its size one parameter must go, for no end to be near; those that went with it
 
 
@@ -145,6 +146,8 @@ class Around:
             if not found.finite:
                 return best, None
             step = self._newton_across(found, move)
+            if np.any(np.abs(step) > LEAP * np.maximum(np.abs(best), self.size)):  # that is another valley
+                break
             there = self._inside(best + step)
             seen = self.surface.at(there, need)
             if not (seen.finite and seen.total < found.total):

@@ -354,8 +354,9 @@ class Surface:
         if self.objective.recession_rows is None:
             return None
         root = self._leverage(theta)
-        assert self.squares is not None and self.squares.curvature is not None
-        squares = self.squares.curvature
+        squares = None if self.squares is None else self.squares.curvature
+        if squares is None:  # not finite at this theta
+            return None
         bend, vectors = np.linalg.eigh(root.T @ hessian @ root)
         level = root @ vectors[:, bend <= LEVEL]
         for direction in (step, theta if early else level @ (level.T @ (squares @ theta))):

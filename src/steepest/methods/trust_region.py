@@ -28,7 +28,7 @@ def restrict(factor: Array | None, free: Mask) -> Array | None:
     """The factor of some of the columns."""
     if factor is None or every(free):
         return factor
-    columns = np.append(free, [True] * (factor.shape[1] - len(free)))  # the residual's, where it has one, stays
+    columns = np.append(free, np.ones(factor.shape[1] - len(free), bool))  # the residual's, where it has one, stays
     kept = np.linalg.qr(factor[:, columns], mode="r")
     return np.asarray(kept)
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import FitError
 from ..formula.objective import Objective
+from ..spectrum import unit_scale
 from ..types import Array
 
 KNOWN = ("auto", "hessian", "sandwich")
@@ -71,7 +72,7 @@ def uncertainty(
             return Uncertainty(None, f"{rows} rows for {p} parameters leave nothing to estimate the noise from")
         assert scores is not None
         bread = inverse if objective.squares else exact
-        spread = bread @ scores() @ bread * (rows / (rows - p))
+        spread = _sandwich(bread, scores()) * (rows / (rows - p))
         return Uncertainty(spread, degrees=rows - p if objective.squares else None)
     if not objective.squares:
         if objective.family is None or objective.family.absolute_scale or asked:
@@ -86,6 +87,14 @@ def uncertainty(
     if rows <= p or rss is None:
         return Uncertainty(None, f"{rows} rows for {p} parameters leave nothing to estimate the noise from")
     return Uncertainty(chosen * (rss / (rows - p)), degrees=rows - p)
+
+
+def _sandwich(bread: Array, middle: Array) -> Array:
+    """bread·middle·bread as a product of two equal halves: no variance is negative by rounding."""
+    scale = unit_scale(middle)
+    values, vectors = np.linalg.eigh(middle / scale / scale[:, None])
+    half = bread @ (scale[:, None] * vectors * np.sqrt(np.maximum(values, 0.0)))
+    return np.asarray(half @ half.T)
 
 
 def correlation(covariance: Array) -> Array:
