@@ -228,8 +228,11 @@ class Point:
     @cached_property
     def noise(self) -> float:
         """What the rounding of doubles makes of T."""
-        plain = Point(self.problem, self.theta, second=False, kind=np.float64)
-        return abs(float(plain.total - self.total))
+        found = 0.0
+        for part in (1.0, 1.0 + 3 * U, 1.0 - 5 * U):
+            exact, plain = (Point(self.problem, part * self.theta, False, kind) for kind in (LONG, np.float64))
+            found = max(found, abs(float(plain.total - exact.total)))
+        return found
 
     @property
     def beyond(self) -> bool:
@@ -292,9 +295,9 @@ class Point:
 
     @cached_property
     def sizes(self) -> Any:
-        """What a step of each parameter is measured by, from the start where it is given, else from 0."""
+        """What a step of each parameter is measured by, from the start where it is given, else from 1."""
         start = self.problem.options.get("start") or {}
-        usual = self.theta if self.problem.data is not None else np.ones(len(self.theta))
+        usual = np.ones(len(self.theta))
         begun = [np.ravel(start.get(n.partition("[")[0], usual[i])) for i, n in enumerate(self.problem.free)]
         begun = [b[min(len(b) - 1, int(n.rstrip("]").partition("[")[2] or 0))]
                  for b, n in zip(begun, self.problem.free, strict=True)]  # fmt: skip
@@ -388,7 +391,7 @@ def searched(point: Point, spread: float, reach: float, random: np.random.Genera
 
 def slopes_down(point: Point, lower: Point, tolerance: float) -> bool:
     """Whether the way from one point to another never rises: they lie in one valley."""
-    for part in np.linspace(0.0, 1.0, 33)[1:-1]:
+    for part in (*np.geomspace(1e-6, 0.03, 12), *np.linspace(0.0, 1.0, 33)[1:-1]):
         between = Point(point.problem, point.theta + part * (lower.theta - point.theta), second=False)
         if not between.total <= point.total + tolerance:
             return False

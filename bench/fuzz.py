@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 import signal
 import sys
 import traceback
@@ -205,8 +206,8 @@ def restrict(random: np.random.Generator, options: dict[str, Any], columns: dict
         columns["q"] = random.uniform(0, 2, rows) * (random.uniform(size=rows) < 0.9)
         options["weights"] = "q"
     elif draw < 0.16 and loss in ("squares",) and left is not None:
-        columns["e"] = random.uniform(0.1, 2, rows) * unit
-        options["sigma"] = "e" if draw < 0.12 else 0.3 * unit
+        columns["err"] = random.uniform(0.1, 2, rows) * unit
+        options["sigma"] = "err" if draw < 0.12 else 0.3 * unit
     elif draw < 0.2:
         columns["m"] = random.integers(0, 4, rows)
         options["counts"] = "m"
@@ -292,13 +293,8 @@ def expression(random: np.random.Generator, depth: int, leaves: tuple[str, ...])
 
 def named(body: str) -> list[str]:
     """The names of a text in the order in which they appear."""
-    import ast
-
-    found = [n for n in ast.walk(ast.parse(body, mode="eval")) if isinstance(n, ast.Name)]
-    calls = {id(n.func) for n in ast.walk(ast.parse(body, mode="eval")) if isinstance(n, ast.Call)}
-    del calls
     known = {*CALLS, "min", "max", "where", "cosh"}
-    return list(dict.fromkeys(n.id for n in sorted(found, key=lambda n: n.col_offset) if n.id not in known))
+    return [n for n in dict.fromkeys(re.findall(r"[a-zA-Z]\w*", body)) if n not in known]
 
 
 def ordered(body: str, free: tuple[str, ...]) -> tuple[str, ...]:

@@ -174,11 +174,12 @@ class _Judge:
             noise = 1.0 if self.objective.known_sigma else max(0.0, rss - 2.0 * self.gap) / (rows - p)
             s, typical = noise**0.5, (signal / rows) ** 0.5
             if s > 1e3 * U * typical:
-                return bool(math.sqrt(2.0 * self.gap / p) <= max(1e-6 * s, 8.0 * U * typical))
-        return self.gap <= U * (rss * signal) ** 0.5 + U**2 * signal or self._small_step()
+                near = math.sqrt(2.0 * self.gap / p) <= max(1e-6 * s, 8.0 * U * typical)
+                return near or self._small_step(16.0 * U)  # no double lies nearer
+        return self.gap <= U * math.sqrt(rss) * math.sqrt(signal) + U**2 * signal or self._small_step()
 
-    def _small_step(self) -> bool:
-        return bool(np.all(np.abs(self.step) <= 1e-8 * self.size))
+    def _small_step(self, least: float = 1e-8) -> bool:
+        return bool(np.all(np.abs(self.step) <= least * self.size))
 
     def _flat_slope(self) -> bool:
         """Along singular directions the slope itself must vanish: that of residuals does by itself, a penalty's not."""

@@ -24,16 +24,18 @@ HALVINGS = 40
 CHANCE = 0.01  # by which the vertex of a sample may lie higher than the point before it
 NOISE = 16.0 * U  # relative rounding of a sum
 ZERO = 4.0 * U  # of a parameter or its move: what is left where the two cancel
+SLOW, CRAWL = 1e-6, 100  # a fall relative to the sum; so many in a row are a crawl towards what is no vertex
 
 
 @dataclass(frozen=True)
 class Memory:
-    """The accepted point, where its vertex lies, and how often the way there was halved."""
+    """The accepted point, where its vertex lies, how often the way there was halved; slow steps in a row."""
 
     theta: Array
     total: float
     aim: Array
     halved: int = 0
+    slow: int = 0
 
     @property
     def way(self) -> float:
@@ -64,7 +66,10 @@ class Simplex:
                 total = evaluation.total * (1.0 + CHANCE * evaluation.near.sampled)
                 aim = theta + delta
                 aim = np.where(np.abs(aim) <= ZERO * np.maximum(np.abs(theta), np.abs(delta)), 0.0, aim)
-                return aim, State(memory=Memory(theta, total, aim))
+                crawls = here is not None and here.total - total <= SLOW * abs(here.total)
+                slow = here.slow + 1 if here is not None and crawls else 0
+                stalled = "the loss hardly falls any more" if slow >= CRAWL else ""
+                return aim, State(True, stalled, Memory(theta, total, aim, slow=slow))
         assert here is not None
         if here.halved >= HALVINGS:
             return here.theta, State(False, "no step, however small, lowers the loss any further", here)
