@@ -429,4 +429,5 @@ def inverse(matrix: Any) -> Any:
     """Scaled first, so that units do not matter."""
     matrix = np.asarray(matrix, float)
     scale = np.sqrt(np.abs(np.diag(matrix)))
+    scale = np.where(scale > 0, scale, 1.0)
     return np.linalg.pinv(matrix / scale / scale[:, None], rcond=1e-17, hermitian=True) / scale / scale[:, None]

@@ -501,8 +501,9 @@ class Objective:
             return s, s, slope, curvature, gauss
         value, first, second = self.penalty.at(theta)
         slope = None if slope is None else slope + share * first
+        alike = gauss is curvature  # the verdict tells by it whether the Hessian is exact
         curvature = None if curvature is None else curvature + share * second
-        gauss = None if gauss is None else gauss + share * second
+        gauss = curvature if alike else None if gauss is None else gauss + share * second
         return s + share * value, s, slope, curvature, gauss
 
     def _solved(self, total: Total, theta: Array) -> Evaluation:
