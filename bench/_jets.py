@@ -1,7 +1,7 @@
 """Derivatives by none of steepest's programs: Python's `ast` reads a formula, jets differentiate it.
 
-A jet is a value with its exact gradient and Hessian by the parameters, in the extended precision of the machine (64 bits
-of mantissa on x86).
+A jet is a value with its exact gradient and Hessian by the parameters, in the extended precision of the machine (64
+bits of mantissa on x86).
 """
 
 from __future__ import annotations

@@ -9,7 +9,6 @@ from __future__ import annotations
 import ast
 import math
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -328,7 +327,9 @@ class Point:
         if self.jacobian is not None and self.residual is not None:
             names = {c: Jet(v, None, None) for c, v in self.problem.columns.items()}
             y = Reader(names, len(self.weight)).read(self.problem.left or "y").value
-            noise += (np.abs(self.jacobian).T @ (np.sqrt(self.weight) * (np.abs(y) + np.abs(self.residual)))).astype(float)
+            noise += (np.abs(self.jacobian).T @ (np.sqrt(self.weight) * (np.abs(y) + np.abs(self.residual)))).astype(
+                float
+            )
         block = self.hessian[np.ix_(free, free)]
         scale = np.sqrt(np.abs(np.diag(block)))
         scale = np.where((scale > 0) & np.isfinite(scale), scale, 1.0)

@@ -27,6 +27,7 @@ from .vertex import Near
 RISEN = 0.1  # of the noise: a rise that a quadratic makes five times as large
 DUST = 8.0  # roundings of y: what adds no more to a prediction adds nothing
 SLACK = 1e-11  # of the noise s²: a rise of the loss by ten times what the gap test leaves is none
+KNOWN = 10.0  # Newton steps: how far the minimum may be
 NOT_SMOOTH = "the loss is not smooth here: a row stands at a kink, and the minimum is not certified"
 NO_CERTIFICATE: dict[str, Any] = {
     "gradient_norm": None, "hessian_min_eigenvalue": None, "hessian_condition": None, "expected_gap": None,
@@ -263,10 +264,12 @@ class _Judge:
         return _Judge(self.surface, there, self.start, evaluation, self.free) if evaluation.finite else None
 
     def _at_kink(self) -> bool:
-        """Whether what the derivatives say may hold on one side alone; elsewhere the loss is smooth around the point."""
-        size = np.zeros_like(self.theta)
-        size[self.free] = self.size
-        return bool(self.objective.kinks - {"where"}) and self.surface.at_kink(self.theta, size)
+        """Whether what the derivatives say may hold on one side alone, within what is known of the minimum's place."""
+        if not self.objective.kinks - {"where"}:
+            return False
+        reach = np.zeros_like(self.theta)
+        reach[self.free] = KNOWN * np.abs(self.step) + 64.0 * U * self.size
+        return self.surface.at_kink(self.theta, reach)
 
     def _minimum(self, exact_root: Array) -> Verdict:
         """A certified minimum, unless the noise hides that the loss falls for ever: where an error exceeds its value.

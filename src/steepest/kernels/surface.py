@@ -43,7 +43,7 @@ LEVEL = 1e-5  # curvature of a row in its log-odds that is none any more
 RECEDING = 1e-5  # of the largest move: the rise of a loss that is rounding
 HOPELESS = 1e-2  # a rise among the first rows that none of the others makes small
 WORN = 1e-10  # of the squares of residuals: what is left of them after a change of the linear parameters has six digits
-NEARLY = 1e-6  # of a size: as near as that to a kink is on it
+RESIDUAL = 1e-6  # of the left side: below, a residual is none
 GRAM_LIMIT = 1e12  # condition of the scaled Gram matrix above which it has too few digits and a QR is made
 
 
@@ -311,17 +311,17 @@ class Surface:
         near = held.near(theta, lower, upper, pull)
         return replace(evaluation, near=near.beside(corners.rows(u), slope - turned, bend if bend.any() else None))
 
-    def at_kink(self, theta: Array, size: Array) -> bool:
-        """Whether a row stands at a kink, or within a millionth of the sizes (p,) of the parameters from it: a pass.
+    def at_kink(self, theta: Array, reach: Array) -> bool:
+        """Whether a row stands at a kink, or is brought to it by moves of the parameters by `reach` (p,): one pass.
 
         The square of a residual that is zero there is smooth.
         """
         p, objective = self.objective.layout.size, self.objective
-        least = NEARLY * math.sqrt(self.signal / self.weight) if objective.squares else 0.0
+        least = RESIDUAL * math.sqrt(self.signal / self.weight) if objective.squares else 0.0
         for tile in self._tiles(NumpyKernel(objective.kink_rows), theta):
             kinks = tile[:, 1:].reshape(len(tile), -1, 1 + p)
-            reach = NEARLY * np.einsum("ikj,j->ik", np.abs(kinks[:, :, 1:]), size)
-            met = (np.abs(kinks[:, :, 0]) <= reach) & (reach > 0)
+            moves = np.einsum("ikj,j->ik", np.abs(kinks[:, :, 1:]), reach)
+            met = (np.abs(kinks[:, :, 0]) <= moves) & (moves > 0)
             if np.any(met.any(axis=1) & (np.abs(tile[:, 0]) > least)):
                 return True
         return False
