@@ -125,9 +125,9 @@ def regression(random: np.random.Generator) -> Problem:
     if loss in ("poisson", "gamma", "gamma(0.2)") and random.uniform() < 0.8:
         body = f"exp({body})"
     respond(random, body, columns, truth, loss, unit)
-    left = "y"
+    left: str | None = "y"
     if random.uniform() < 0.06:
-        body, left = f"0.5*(y - ({body}))**2", None  # type: ignore[assignment]
+        body, left = f"0.5*(y - ({body}))**2", None
     elif loss != "squares":
         options["loss"] = loss
     elif random.uniform() < 0.04:

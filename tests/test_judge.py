@@ -59,9 +59,16 @@ def test_the_judge_finds_a_saddle_a_slope_and_errors_that_are_not_so(fuzz):
 
 @pytest.mark.parametrize(
     "text",
-    ["a*exp(-b*x)/(1 + b**2)", "where(x > 0, a*x, b)*tanh(a*b)", "log(1 + a**2*x**2)*sqrt(b)",
-     "softplus(a*x) - sigmoid(b)", "max(a*x, b)*cos(a) + min(a, b*x)", "atan(a*x)**3/cosh(b) + abs(a*x - b)*sin(b)", "(b + x**2)**a + log1p(b*x**2)"],
-)  # fmt: skip
+    [
+        "a*exp(-b*x)/(1 + b**2)",
+        "where(x > 0, a*x, b)*tanh(a*b)",
+        "log(1 + a**2*x**2)*sqrt(b)",
+        "softplus(a*x) - sigmoid(b)",
+        "max(a*x, b)*cos(a) + min(a, b*x)",
+        "atan(a*x)**3/cosh(b) + abs(a*x - b)*sin(b)",
+        "(b + x**2)**a + log1p(b*x**2)",
+    ],
+)
 def test_jets_are_the_derivatives_that_mpmath_finds(fuzz, text):
     from _jets import Jet, Reader
 

@@ -171,3 +171,19 @@ def test_parameters_gone_astray_leave_a_sentence_and_no_eigenvalue_that_does_not
     fit = steepest.fit("y = a*exp(-(x - b)**2/(2*c**2))*(d*tanh(e*x))", {"x": x, "y": y}, loss="logistic",
                        method="adam", start=start, stop=Stop(passes=300))  # fmt: skip
     assert fit.status == "stopped"
+
+
+@pytest.mark.parametrize("loss", ["squares", "huber"])
+@pytest.mark.parametrize("unit", [1.0, 1e-30, 1e30])
+def test_a_parameter_that_cancels_has_no_effect_whatever_rounding_makes_of_its_slope(loss, unit):
+    random = np.random.default_rng(2)
+    x, z = random.uniform(1, 2, 30), random.uniform(1, 2, 30)
+    data = {"x": x, "z": z, "y": x / z + 0.1 * random.normal(size=30)}
+    fit = steepest.fit("y = a*x/(a*z) + b", data, loss=loss)
+    assert not fit.ok and fit.errors is None
+    assert "a has no effect" in str(steepest.explain("y = a*x/(a*z) + b", data))
+    felt = steepest.fit(f"y = b + {unit!r}*a*x", data, loss=loss, start={"a": 1 / unit, "b": 0.0})
+    assert felt.status == "converged" and felt.errors is not None
+    if loss == "squares":
+        found = np.linalg.lstsq(np.column_stack([x, np.ones(30)]), data["y"], rcond=None)[0]
+        assert [felt.values["a"] * unit, felt.values["b"]] == pytest.approx(found, rel=1e-8)

@@ -27,6 +27,7 @@ from .vertex import Near
 RISEN = 0.1  # of the noise: a rise that a quadratic makes five times as large
 DUST = 8.0  # roundings of y: what adds no more to a prediction adds nothing
 SLACK = 1e-11  # of the noise s²: a rise of the loss by ten times what the gap test leaves is none
+CANCELLED = 1e-7  # of the left side: a parameter that does less to the rows may stand in terms that cancel, alone
 KNOWN = 10.0  # Newton steps: how far the minimum may be
 NOT_SMOOTH = "the loss is not smooth here: a row stands at a kink, and the minimum is not certified"
 NO_CERTIFICATE: dict[str, Any] = {
@@ -176,11 +177,12 @@ class _Judge:
             s, typical = noise**0.5, (signal / rows) ** 0.5
             if s > 1e3 * U * typical:
                 near = math.sqrt(2.0 * self.gap / p) <= max(1e-6 * s, 8.0 * U * typical)
-                return near or self._small_step(16.0 * U)  # no double lies nearer
+                no_nearer = np.abs(self.step) <= 16.0 * U * np.abs(self.theta[self.free])  # no double is
+                return near or bool(no_nearer.all())
         return self.gap <= U * math.sqrt(rss) * math.sqrt(signal) + U**2 * signal or self._small_step()
 
-    def _small_step(self, least: float = 1e-8) -> bool:
-        return bool(np.all(np.abs(self.step) <= least * self.size))
+    def _small_step(self) -> bool:
+        return bool(np.all(np.abs(self.step) <= 1e-8 * self.size))
 
     def _flat_slope(self) -> bool:
         """Along singular directions the slope itself must vanish: that of residuals does by itself, a penalty's not."""
@@ -276,6 +278,8 @@ class _Judge:
 
         The gap is small down such a valley too, since its curvature vanishes with its slope.
         """
+        if self._cancels():
+            return self._say(Status.UNIDENTIFIABLE, self._combination())
         if self.objective.columns and not self.objective.quadratic:
             noise, rows = 1.0, self.evaluation.rows - len(exact_root)
             if self.objective.squares and not self.objective.known_sigma:
@@ -305,6 +309,18 @@ class _Judge:
                 if np.array_equal(inside, there) and not rise >= RISEN * noise:
                     return False
         return True
+
+    def _cancels(self) -> bool:
+        """Whether a parameter hardly felt here has no effect at all, by the formula: its slope is rounding."""
+        if self.objective.left is None:
+            return False
+        level = max(self.surface.signal, 2.0 * abs(self.evaluation.total))
+        weak = self.parts.scale * self.size <= CANCELLED * math.sqrt(level)
+        if not weak.any():
+            return False
+        owners = [o for o, free in zip(self.objective.layout.owners, self.free, strict=True) if free]
+        idle = {n.partition("[")[0] for c in self.objective.structure.combinations if not c.determined for n in c.names}
+        return any(w and owner in idle for w, owner in zip(weak, owners, strict=True))
 
     @cached_property
     def around(self) -> Around:

@@ -13,6 +13,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from itertools import combinations, count
 
 import numpy as np
@@ -28,6 +29,7 @@ LARGEST_SEARCHED = 40  # parameters up to which fields and symmetries are looked
 NODES_SEARCHED = 2_000
 POINTS = 400
 TOLERANCE = 1e-9
+JUMPS = 6  # points as good as one at which a derivative is looked at
 SHIFT, SCALE, POWER = range(3)  # v = 1, θ, θ·log θ
 
 
@@ -125,6 +127,23 @@ class Scalar:
         shape = (POINTS,)
         return np.broadcast_to(value, shape), np.array([np.broadcast_to(s, shape) for s in slopes])
 
+    @cached_property
+    def idle(self) -> tuple[str, ...]:
+        """The parameters without effect: no derivative, or one that is what rounding leaves of terms that cancel.
+
+        That is told by its jumps between points that differ by a ten-billionth, whatever the units.
+        """
+        theta, columns = self.draw()
+        near = [self.at(theta * (1.0 + 1e-10 * k), columns)[1] for k in range(JUMPS)]
+        least, most = np.min(near, axis=0), np.max(near, axis=0)
+        steady = most - least <= 1e-3 * np.maximum(np.abs(least), np.abs(most))
+        felt = np.isfinite(least) & np.isfinite(most) & steady & ((least != 0) | (most != 0))
+        seen = np.count_nonzero(np.isfinite(least) & np.isfinite(most), axis=1)
+        noise = (np.count_nonzero(felt, axis=1) < 0.1 * seen) & (seen > POINTS // 20)
+        return tuple(
+            n for n, n_noise in zip(self.names, noise, strict=True) if n_noise or self.partials[n].node is None
+        )
+
     def same(
         self, change: Mapping[str, tuple[float, float]] | None = None, swap: Mapping[str, str] | None = None
     ) -> bool:
@@ -163,8 +182,7 @@ def combined(scalar: Scalar, names: Sequence[str]) -> tuple[Combination, ...]:
             groups.remove(other)
             group |= other
         groups.append(group)
-    idle = [n for n in scalar.names if scalar.partials[n].node is None]
-    found = [Combination(tuple(_whole(idle, scalar.vectors)), ())] if idle else []
+    found = [Combination(tuple(_whole(scalar.idle, scalar.vectors)), ())] if scalar.idle else []
     for group in sorted(groups, key=lambda g: min(scalar.places[n] for n in g)):
         members = [n for n in scalar.names if n in group]
         determined = [shown[n] for n in members if n not in held]
@@ -187,7 +205,7 @@ Field = dict[str, tuple[int, Fraction]]  # name -> the kind of its part, and its
 
 def _field(scalar: Scalar, held: Mapping[str, float]) -> Field | None:
     """The field of the fewest parameters along which the output does not change, those that are held left out."""
-    free = [n for n in scalar.names if n not in held and scalar.partials[n].node is not None]
+    free = [n for n in scalar.names if n not in held and n not in scalar.idle]
     keys = [(n, kind) for kind in (SHIFT, SCALE, POWER) for n in reversed(free)]
     matrix = _moves(scalar, held, keys)
     if matrix is None or not keys:
