@@ -414,7 +414,10 @@ def _weak(problem: Problem, fit: steepest.Fit, point: Point) -> Iterator[tuple[s
     if _strict(point) and _there(point):
         yield "weak", "here is a strict minimum"
     elif fit.status == "unidentifiable":
-        if point.rank > 1e-7 and "separated" not in fit.message:
+        idle = [i for i, name in enumerate(problem.free) if f"{name} has no effect" in fit.message]
+        moved = Point(problem, np.where(np.isin(np.arange(len(point.theta)), idle), 2.0, 1.0) * point.theta)
+        alike = idle and abs(float(moved.total - point.total)) <= 1e-12 * point.size
+        if point.rank > 1e-7 and "separated" not in fit.message and not alike:
             yield "weak", f"σmin/σmax is {point.rank:.3g}"
     else:
         start, begin = problem.options.get("start") or {}, [point]

@@ -27,7 +27,7 @@ from .vertex import Near
 RISEN = 0.1  # of the noise: a rise that a quadratic makes five times as large
 DUST = 8.0  # roundings of y: what adds no more to a prediction adds nothing
 SLACK = 1e-11  # of the noise s²: a rise of the loss by ten times what the gap test leaves is none
-CANCELLED = 1e-7  # of the left side: a parameter that does less to the rows may stand in terms that cancel, alone
+CANCELLED = 1e-7  # of the left side: a parameter that does less to the rows may stand in nothing but terms that cancel
 KNOWN = 10.0  # Newton steps: how far the minimum may be
 NOT_SMOOTH = "the loss is not smooth here: a row stands at a kink, and the minimum is not certified"
 NO_CERTIFICATE: dict[str, Any] = {
@@ -278,8 +278,9 @@ class _Judge:
 
         The gap is small down such a valley too, since its curvature vanishes with its slope.
         """
-        if self._cancels():
-            return self._say(Status.UNIDENTIFIABLE, self._combination())
+        without_effect = self._cancelled()
+        if without_effect:
+            return self._say(Status.UNIDENTIFIABLE, without_effect)
         if self.objective.columns and not self.objective.quadratic:
             noise, rows = 1.0, self.evaluation.rows - len(exact_root)
             if self.objective.squares and not self.objective.known_sigma:
@@ -310,17 +311,18 @@ class _Judge:
                     return False
         return True
 
-    def _cancels(self) -> bool:
-        """Whether a parameter hardly felt here has no effect at all, by the formula: its slope is rounding."""
+    def _cancelled(self) -> str:
+        """What is hardly felt here because it has no effect at all, by the formula: its slope is rounding."""
         if self.objective.left is None:
-            return False
-        level = max(self.surface.signal, 2.0 * abs(self.evaluation.total))
-        weak = self.parts.scale * self.size <= CANCELLED * math.sqrt(level)
+            return ""
+        level = math.sqrt(max(self.surface.signal, 2.0 * abs(self.evaluation.total)))
+        weak = self.parts.scale * self.size <= CANCELLED * level
         if not weak.any():
-            return False
-        owners = [o for o, free in zip(self.objective.layout.owners, self.free, strict=True) if free]
-        idle = {n.partition("[")[0] for c in self.objective.structure.combinations if not c.determined for n in c.names}
-        return any(w and owner in idle for w, owner in zip(weak, owners, strict=True))
+            return ""
+        owners = np.array(self.objective.layout.owners)[self.free]
+        idle = [c for c in self.objective.structure.combinations if not c.determined]
+        named = {name.partition("[")[0] for c in idle for name in c.names}
+        return "; ".join(map(str, idle)) if any(str(owner) in named for owner in owners[weak]) else ""
 
     @cached_property
     def around(self) -> Around:
