@@ -371,7 +371,7 @@ def descended(point: Point, steps: int = 40) -> Point:
 
 def searched(point: Point, spread: float, reach: float, random: np.random.Generator) -> Point:
     """Downhill by SciPy from a point beside, at most `reach` sizes away."""
-    problem, size = point.problem, point.sizes
+    problem, size = point.problem, np.maximum(np.abs(point.theta), np.minimum(point.sizes, 1.0))
     lower, upper = problem.bounds
     low, high = np.maximum((lower - point.theta) / size, -reach), np.minimum((upper - point.theta) / size, reach)
     scale = max(point.size, TINY)

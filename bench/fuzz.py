@@ -352,7 +352,7 @@ def against(problem: Problem, fit: steepest.Fit, random: np.random.Generator) ->
         yield "false", "the derivatives are not finite at the answer"
         return
     off = abs(sign * fit.total - float(point.total))
-    if fit.ok and off > 1e-9 * (point.size + point.signal) + 1e3 * point.noise:
+    if fit.ok and off > 1e-9 * (point.size + point.signal) + 1e3 * point.noise + 1e-15 * (problem.data is None):
         yield "false", f"T is {float(point.total)!r}, not {fit.total!r}"
     lower, upper = problem.bounds
     if ((theta < lower) | (theta > upper)).any():
@@ -373,7 +373,7 @@ def _converged(
     far = float(np.max(np.abs(step) / point.sizes, initial=0.0))
     allowed, rounding = point.allowed(), point.rounding()
     smooth = problem.loss[0] not in KINKED
-    if smooth and gap > 100 * allowed + rounding and far > 1e-6:
+    if smooth and gap > 100 * allowed + rounding + 1e-15 * point.size and far > 1e-6:
         yield "false", f"no minimum: the gap is {gap:.3g} of {allowed:.3g}, a Newton step {far:.3g} of the sizes"
     if smooth and not point.exact and weakest < -1e-7:
         yield "false", f"no minimum: an eigenvalue is {weakest:.3g} of the largest"

@@ -187,3 +187,14 @@ def test_a_parameter_that_cancels_has_no_effect_whatever_rounding_makes_of_its_s
     if loss == "squares":
         found = np.linalg.lstsq(np.column_stack([x, np.ones(30)]), data["y"], rcond=None)[0]
         assert [felt.values["a"] * unit, felt.values["b"]] == pytest.approx(found, rel=1e-8)
+
+
+@pytest.mark.parametrize("loss", ["huber(0.5)", "cauchy", "logistic", "squares"])
+def test_a_product_of_two_parameters_is_never_determined_whatever_the_loss(loss):
+    random = np.random.default_rng(4)
+    for _ in range(5):
+        x = random.normal(size=40)
+        y = 0.8 * x + random.normal(size=40)
+        data = {"x": x, "y": (y > 0).astype(float) if loss == "logistic" else y}
+        fit = steepest.fit("y = a*b*x", data, loss=loss, start={"a": 1.5 * random.uniform(), "b": 1.1})
+        assert fit.status == "unidentifiable" and "only a*b is determined" in fit.message and fit.errors is None

@@ -123,7 +123,10 @@ class Around:
         assert curvature is not None
         block = curvature[np.ix_(self.free, self.free)]
         scale = np.sqrt(np.maximum(np.abs(block.diagonal()), 1e-300))
-        values, vectors = np.linalg.eigh(block / scale / scale[:, None])
+        scaled = block / scale / scale[:, None]
+        if not np.isfinite(scaled).all():  # beyond what doubles can tell: no way on
+            return np.zeros(len(scale))
+        values, vectors = np.linalg.eigh(scaled)
         if newton:
             slope = vectors.T @ (evaluation.slope[self.free] / scale)
             return np.asarray(vectors @ (-slope / np.maximum(np.abs(values), 1e-300)) / scale)
@@ -163,10 +166,12 @@ class Around:
         along /= max(length(along), 1e-300)
         basis = np.linalg.qr(np.column_stack([along, np.eye(len(along))]))[0][:, 1:]
         inner = basis.T @ (curvature[np.ix_(free, free)] / scale / scale[:, None]) @ basis
+        step = np.zeros_like(self.theta)
+        if not np.isfinite(inner).all():
+            return step
         values, vectors = np.linalg.eigh(inner)
         values = np.maximum(np.abs(values), 1e-10 * max(float(np.abs(values).max(initial=0.0)), 1e-300))
         slope = vectors.T @ (basis.T @ (evaluation.slope[free] / scale))
-        step = np.zeros_like(self.theta)
         step[free] = basis @ (vectors @ (-slope / values)) / scale
         return step
 

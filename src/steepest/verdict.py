@@ -28,6 +28,7 @@ RISEN = 0.1  # of the noise: a rise that a quadratic makes five times as large
 DUST = 8.0  # roundings of y: what adds no more to a prediction adds nothing
 SLACK = 1e-11  # of the noise s²: a rise of the loss by ten times what the gap test leaves is none
 CANCELLED = 1e-7  # of the left side: a parameter that does less to the rows may stand in nothing but terms that cancel
+HIDDEN = 1e-4  # of the largest: an eigenvalue that the gradient at a point near the minimum may have made
 KNOWN = 10.0  # Newton steps: how far the minimum may be
 NOT_SMOOTH = "the loss is not smooth here: a row stands at a kink, and the minimum is not certified"
 NO_CERTIFICATE: dict[str, Any] = {
@@ -177,7 +178,7 @@ class _Judge:
             s, typical = noise**0.5, (signal / rows) ** 0.5
             if s > 1e3 * U * typical:
                 near = math.sqrt(2.0 * self.gap / p) <= max(1e-6 * s, 8.0 * U * typical)
-                no_nearer = np.abs(self.step) <= 16.0 * U * np.abs(self.theta[self.free])  # no double is
+                no_nearer = np.abs(self.step) <= 64.0 * U * np.abs(self.theta[self.free])  # no double is
                 return near or bool(no_nearer.all())
         return self.gap <= U * math.sqrt(rss) * math.sqrt(signal) + U**2 * signal or self._small_step()
 
@@ -312,15 +313,25 @@ class _Judge:
         return True
 
     def _cancelled(self) -> str:
-        """What is hardly felt here because it has no effect at all, by the formula: its slope is rounding."""
-        if self.objective.left is None:
+        """What the formula leaves open, where the numbers hide it: by the slope of what only rounding makes felt.
+
+        Or by what the gradient leaves in an exact Hessian, which is not singular before it is zero.
+        """
+        objective, values = self.objective, self.parts.values
+        if not objective.columns:
             return ""
-        level = math.sqrt(max(self.surface.signal, 2.0 * abs(self.evaluation.total)))
+        signal = self.surface.signal if objective.left is not None else 0.0
+        level = math.sqrt(max(signal, 2.0 * abs(self.evaluation.total)))
         weak = self.parts.scale * self.size <= CANCELLED * level
-        if not weak.any():
+        bent = not objective.squares and every(self.free) and objective.penalty is None
+        close = bent and values[0] <= HIDDEN * values[-1]
+        if not (close or weak.any()):
             return ""
-        owners = np.array(self.objective.layout.owners)[self.free]
-        idle = [c for c in self.objective.structure.combinations if not c.determined]
+        known = objective.structure.combinations
+        if close and known:
+            return "; ".join(map(str, known))
+        owners = np.array(objective.layout.owners)[self.free]
+        idle = [c for c in known if not c.determined]
         named = {name.partition("[")[0] for c in idle for name in c.names}
         return "; ".join(map(str, idle)) if any(str(owner) in named for owner in owners[weak]) else ""
 
