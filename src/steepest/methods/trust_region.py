@@ -145,7 +145,7 @@ class TrustRegion:
             choices = [trial, self._along_bounds(here, free, trial - theta, trial != whole)]
             predicted, trial = max(((promise(slope, curvature, t - theta), t) for t in choices), key=lambda c: c[0])
         stalled = "" if not every(trial == theta) else "the gradient is zero to rounding"
-        memory = Memory(theta, evaluation, here.radius, predicted, here.scale, here.typical, clipped)
+        memory = Memory(theta, evaluation, here.radius, predicted, here.scale, here.typical, clipped, here.blind)
         return trial, State(accepted, stalled, memory, gap=parts.gap)
 
     def _along_bounds(self, here: Memory, free: Mask, moved: Array, hit: Mask) -> Array:
