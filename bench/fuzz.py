@@ -372,7 +372,7 @@ def _converged(
     step, gap, weakest = point.newton()
     far = float(np.max(np.abs(step) / point.sizes, initial=0.0))
     allowed, rounding = point.allowed(), point.rounding()
-    smooth = problem.loss[0] not in KINKED
+    smooth = problem.loss[0] not in KINKED and point.margin > 1e-9
     if smooth and gap > 100 * allowed + rounding + 1e-15 * point.size and far > 1e-6:
         yield "false", f"no minimum: the gap is {gap:.3g} of {allowed:.3g}, a Newton step {far:.3g} of the sizes"
     if smooth and not point.exact and weakest < -1e-7:

@@ -230,7 +230,9 @@ class _Judge:
         self.certificate["hessian_min_eigenvalue"] = weakest
         # where may well be smooth, as in Huber's loss
         if self.objective.kinks - {"where"} and not smooth_about(self.surface, self.theta, self._sizes()):
-            return self._say(Status.STOPPED, "the loss is not smooth: the minimum is not certified")
+            penalty = self.objective.penalty
+            if self._at_kink() or (penalty is not None and penalty.kinks):  # a row may be nearer than others are steep
+                return self._say(Status.STOPPED, "the loss is not smooth: the minimum is not certified")
         if weakest < 0 and not self.singular[0]:
             return self._saddle(self.parts.values, self.parts.vectors[:, 0] / self.parts.scale)
         lower = None if self.objective.kind in ("likelihood", "robust") else self._lower_nearby()

@@ -621,12 +621,18 @@ class Objective:
         return kinks(self.graph, output, self.layout.names)
 
     @cached_property
-    def kink_rows(self) -> RowSums:
-        """Of squares, beside one another: the residual; for each kink what is zero at it, and its slopes (p,)."""
-        assert self.prediction is not None and self.residual is not None
+    def kink_rows(self) -> RowSums | None:
+        """Beside one another: the residual of squares, else 1; for each kink what is zero at it, and its slopes (p,).
+
+        None where a choice decides.
+        """
+        smooth = self.prediction if self.kind in ("robust", "residual") else None  # what the loss is smooth in
         with self.graph.growing:
-            columns = [Item(((self.residual, None),))]
-            for zero in deciding(self.graph, self.prediction, self.layout.names) or ():
+            zeros = deciding(self.graph, self.loss if smooth is None else smooth, self.layout.names)
+            if zeros is None:
+                return None
+            columns = [Item(((self.residual or self.graph.number(1), None),))]
+            for zero in zeros:
                 columns += [Item(((zero, None),)), *self._items(None, gradient(self.graph, zero, self.layout.names))]
         return RowSums(self.graph, self.layout, self.columns, columns=tuple(columns), weight=self.weight)
 

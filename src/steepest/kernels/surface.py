@@ -314,9 +314,11 @@ class Surface:
     def at_kink(self, theta: Array, reach: Array) -> bool:
         """Whether a row stands at a kink, or is brought to it by moves of the parameters by `reach` (p,): one pass.
 
-        The square of a residual that is zero there is smooth.
+        The square of a residual that is zero there is smooth. Where a choice decides only squares are taken as smooth.
         """
         p, objective = self.objective.layout.size, self.objective
+        if objective.kink_rows is None:
+            return not objective.squares
         least = RESIDUAL * math.sqrt(self.signal / self.weight) if objective.squares else 0.0
         for tile in self._tiles(NumpyKernel(objective.kink_rows), theta):
             kinks = tile[:, 1:].reshape(len(tile), -1, 1 + p)
