@@ -198,3 +198,25 @@ def test_a_product_of_two_parameters_is_never_determined_whatever_the_loss(loss)
         data = {"x": x, "y": (y > 0).astype(float) if loss == "logistic" else y}
         fit = steepest.fit("y = a*b*x", data, loss=loss, start={"a": 1.5 * random.uniform(), "b": 1.1})
         assert fit.status == "unidentifiable" and "only a*b is determined" in fit.message and fit.errors is None
+
+
+def test_a_function_whose_curvature_underflows_has_no_minimum_there():
+    fit = steepest.minimize("exp(-1.5*v)*abs(exp(-1.5))")
+    assert fit.status == "stopped" and np.exp(-1.5 * 200) > np.exp(-1.5 * 400) > 0  # it falls for ever
+
+
+def test_an_inflection_that_the_noise_hides_is_no_minimum():
+    """The mean exp(2·b·log(1 + z·b²)) moves with b³: at b = 0 the slope is zero, and the likelihood rises beyond."""
+    random = np.random.default_rng(6)
+    z = random.uniform(0.05, 3, 12)
+    y = random.gamma(3.0, size=12)
+
+    def loss(b):
+        u = 2 * b * np.log1p(z * b**2)
+        return float(np.sum(u + y * np.exp(-u)))
+
+    assert loss(0.0) > loss(0.1) > loss(0.3)
+    fit = steepest.fit(
+        "y = exp(a*log1p(z*b**2))", {"z": z, "y": y}, loss="gamma(1)", fixed={"a": "2*b"}, start={"b": -1.2}
+    )
+    assert fit.total < loss(0.3) or not fit.ok

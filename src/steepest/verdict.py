@@ -243,7 +243,8 @@ class _Judge:
         recession = self._recession()
         if recession is not None:
             return self._say(Status.UNIDENTIFIABLE, separated(self.objective.layout.flat, *recession))
-        if self.singular.any():
+        faint = not self.objective.columns and bool(np.any(self.parts.scale**2 < np.finfo(float).tiny))  # underflown
+        if self.singular.any() or faint:
             if self.objective.columns:
                 return self._undetermined()
             side = "highest" if self.objective.sign < 0 else "lowest"
@@ -293,6 +294,11 @@ class _Judge:
                 endless = self.around.valley(noise * SLACK)
                 if endless:
                     return self._say(Status.STOPPED, runs_off(self.objective, endless), endless=True)
+                aside = () if self.certificate["convex"] else self._probe(0.1)
+                for there, change in aside:  # at an inflection the slope vanishes sooner than the curvature
+                    if change < -SLACK * noise:
+                        best, better = self._words()
+                        return self._say(Status.STOPPED, f"no {best}: a {better} point lies beside it", lower=there)
         return self._say(Status.CONVERGED, self._kind() + self._at_bounds(), exact_root)
 
     def _confined(self, exact_root: Array, noise: float, errors: Array) -> bool:
