@@ -328,7 +328,7 @@ class _Judge:
         objective, values = self.objective, self.parts.values
         if not objective.columns:
             return ""
-        signal = self.surface.signal if objective.left is not None else 0.0
+        signal = self.surface.signal if objective.squares else 0.0  # of others it would cost a pass
         level = math.sqrt(max(signal, 2.0 * abs(self.evaluation.total)))
         weak = self.parts.scale * self.size <= CANCELLED * level
         bent = not objective.squares and every(self.free) and objective.penalty is None
