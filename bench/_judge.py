@@ -222,16 +222,23 @@ class Point:
     def held(self) -> Any:
         """Which parameters stand at a bound, pushed there."""
         lower, upper = self.problem.bounds
-        return ((self.theta <= lower) & (self.slope > 0)) | ((self.theta >= upper) & (self.slope < 0))
+        rounding = 4.0 * U * np.abs(self.theta)
+        low, high = self.theta <= lower + rounding, self.theta >= upper - rounding
+        return (low & (self.slope > 0)) | (high & (self.slope < 0))
 
     @cached_property
     def noise(self) -> float:
         """What the rounding of doubles makes of T."""
         found = 0.0
-        for part in (1.0, 1.0 + 3 * U, 1.0 - 5 * U):
+        for part in (1.0, 1.0 + 3 * U, 1.0 - 5 * U, 1.0 + 1e-9, 1.0 - 1e-7):
             exact, plain = (Point(self.problem, part * self.theta, False, kind) for kind in (LONG, np.float64))
             found = max(found, abs(float(plain.total - exact.total)))
         return found
+
+    @property
+    def least(self) -> float:
+        """What T may be off where doubles cancel: of a function roundings of 1, of a table those of y, squared."""
+        return 1e-15 if self.problem.data is None else 10.0 * U**2 * self.signal
 
     @property
     def beyond(self) -> bool:

@@ -352,7 +352,7 @@ def against(problem: Problem, fit: steepest.Fit, random: np.random.Generator) ->
         yield "false", "the derivatives are not finite at the answer"
         return
     off = abs(sign * fit.total - float(point.total))
-    if fit.ok and off > 1e-9 * (point.size + point.signal) + 1e3 * point.noise + 1e-15 * (problem.data is None):
+    if fit.ok and off > 1e-9 * (point.size + point.signal) + 1e3 * point.noise + point.least:
         yield "false", f"T is {float(point.total)!r}, not {fit.total!r}"
     lower, upper = problem.bounds
     if ((theta < lower) | (theta > upper)).any():

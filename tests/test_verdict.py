@@ -220,3 +220,11 @@ def test_an_inflection_that_the_noise_hides_is_no_minimum():
         "y = exp(a*log1p(z*b**2))", {"z": z, "y": y}, loss="gamma(1)", fixed={"a": "2*b"}, start={"b": -1.2}
     )
     assert fit.total < loss(0.3) or not fit.ok
+
+
+def test_where_y_is_zero_everywhere_what_is_left_of_an_amplitude_determines_nothing():
+    x = np.linspace(0, 3, 12)
+    fit = steepest.fit("y = a*cos(b*x)", {"x": x, "y": 0 * x}, method="lbfgs")
+    assert not fit.ok and fit.errors is None  # at a = 0 any b will do
+    line = steepest.fit("y = a*x + b", {"x": x, "y": 0 * x}, method="lbfgs")
+    assert line.ok and line.values == pytest.approx({"a": 0.0, "b": 0.0}, abs=1e-7)

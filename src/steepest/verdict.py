@@ -261,7 +261,9 @@ class _Judge:
         theta = self.theta
         part = np.zeros_like(theta)
         part[self.free] = np.abs(theta[self.free]) * self.parts.scale
-        dust = (part > 0) & (part <= DUST * U * self.surface.signal**0.5)
+        signal, size = self.surface.signal, np.maximum(np.abs(theta), np.abs(theta - self.start))
+        # where y is 0 in every row, nothing but the way from the start measures what is left of a parameter
+        dust = (part > 0) & ((part <= DUST * U * signal**0.5) | ((signal == 0) & (np.abs(theta) <= 1e-8 * size)))
         dust &= (self.objective.lower <= 0) & (self.objective.upper >= 0)
         if not some(dust):
             return None
