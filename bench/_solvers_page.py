@@ -177,7 +177,7 @@ def _started(results: Results, folder: Path) -> Iterator[str]:
         f" warning (of no covariance, say); of these, those with {ASKED:g} and with {WRONG:g} certified digits in every"
         f" parameter; *wrong, unsaid*: with fewer than {WRONG:g}. *Errors*: the fewest digits among fits of {WRONG:g}"
         " digits and more. *A fit*: the median of these fits, each after one that is not counted, so that nothing is"
-        " compiled; steepest and SciPy in turn in one process, the other Python peers in another, R in its own."
+        " compiled; steepest, curve_fit and least_squares in turn in one process, the others in three."
         " BFGS and L-BFGS-B: `minimize` of the sum of squares, without a gradient. iminuit: `LeastSquares`, `migrad`,"
         " `hesse`; it wants a known error of y and stops in its units: 1 here, and the errors scaled by the residuals."
         " optimistix has no default tolerances: 1e-8 as its documentation writes, `jax.jit`, float64."

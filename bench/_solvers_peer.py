@@ -1,6 +1,6 @@
-"""Every solver of an environment on the problems of a task, in turn in one process, as one line of JSON.
+"""Every solver of a group on the problems of a task, in turn in one process, as one line of JSON.
 
-python bench/_solvers_peer.py here|peers TASK ROWS ROUNDS
+python bench/_solvers_peer.py here|alone|peers TASK ROWS ROUNDS
 TASK: `starts`, `none` (NIST's problems from their starts, from no start) or `tables`
 """
 
@@ -9,18 +9,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from _solvers import HERE, PEERS, UNSTARTED, Found, Make, Solve, listened, no_start
+from _solvers import GROUPS, HERE, UNSTARTED, Found, Make, Solve, listened, no_start
 from _solvers_data import Problem, given
 from _timing import answer, in_turn, versions
 
 QUICK = 10_000  # rows below which a call that is not timed is made before each
 
 
-def measured(environment: str, task: str, rows: int, rounds: int) -> dict[str, Any]:
-    solvers = HERE if environment == "here" else PEERS
+def measured(group: str, task: str, rows: int, rounds: int) -> dict[str, Any]:
+    solvers = GROUPS[group]
     if task == "none":
         solvers = {name: make for name, make in solvers.items() if name in UNSTARTED}
-    elif task == "tables" and environment == "here":
+    elif task == "tables" and group == "here":
         solvers = {"steepest": HERE["steepest"], "steepest, no start": no_start} | solvers
     found: dict[str, Any] = {name: [] for name in solvers}
     for problem in given(task, rows):

@@ -16,7 +16,7 @@ import sys
 from typing import Any
 
 from _bench import Bench, Given, ask, main
-from _solvers import HERE, PEERS
+from _solvers import GROUPS
 from _solvers_page import part, verdicts
 from _solvers_r import by_r
 
@@ -25,12 +25,11 @@ TASKS = ("starts", "none", "tables")
 
 def measure(task: str, given: Given) -> dict[str, Any]:
     """Every solver on a task: {"solvers": name -> its fits, or why there are none, "versions": of what was used}."""
-    places = {"here": (sys.executable, HERE)}
-    if task != "none":  # the peers of the other environment need all starts
-        places["peers"] = (given.peers, PEERS)
     answers = []
-    for place, (python, names) in places.items():
-        answer = ask(python, "_solvers_peer.py", place, task, given)
+    for group, names in GROUPS.items():
+        if task == "none" and group != "here":  # the others need all starts
+            continue
+        answer = ask(given.peers if group == "peers" else sys.executable, "_solvers_peer.py", group, task, given)
         answers.append(answer if "solvers" in answer else {"solvers": dict.fromkeys(names, answer["absent"])})
     answers.append(by_r(task, given.rows, given.rounds))
     merged: dict[str, Any] = {"solvers": {}, "versions": {}}
