@@ -82,9 +82,9 @@ class Fit:
     the others, `sample_rows` (None: all rows), `beyond` a lower loss that only a parameter running away gives; None
     where none was sought. notes: warnings; degrees: of Student's t for intervals, None for the normal distribution;
     source: fingerprint of the file.
-    r2: 1 - Σ w·r²/Σ w·(y - ȳ)², about the mean also where no parameters move all predictions alike (`intercept`); log_likelihood:
-    for squares at the most likely noise, for known sigma exactly, of a formula without `=` as it is written; both None
-    where they cannot be said. options: what was asked beside formula and data,
+    r2: 1 - Σ w·r²/Σ w·(y - ȳ)², about the mean also where no parameters move all predictions alike (`intercept`).
+    log_likelihood: for squares at the most likely noise, for known sigma exactly, of a formula without `=` as it is
+    written; both None where they cannot be said. options: what was asked beside formula and data,
     in JSON's own types.
     """
 
