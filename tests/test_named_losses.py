@@ -396,7 +396,7 @@ def test_a_column_without_effect_costs_no_ride_down_a_valley():
     fit = steepest.fit("y = X @ B", {"X": x, "y": y}, loss="logistic")
     best = optimize.minimize(lambda b: np.sum(np.logaddexp(0, x @ b) - y * (x @ b)), np.zeros(4), tol=1e-12)
     assert fit.ok and fit.values["B"] == pytest.approx(best.x, abs=1e-5)
-    assert fit.passes <= 10
+    assert fit.passes < 10
 
 
 @pytest.mark.parametrize("method", ["gd", "sgd", "momentum", "nesterov", "adam", "lbfgs", "newton"])
