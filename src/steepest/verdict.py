@@ -261,9 +261,10 @@ class _Judge:
         theta = self.theta
         part = np.zeros_like(theta)
         part[self.free] = np.abs(theta[self.free]) * self.parts.scale
-        signal, size = self.surface.signal, np.maximum(np.abs(theta), np.abs(theta - self.start))
+        signal = self.surface.signal
         # where y is 0 in every row, nothing but the way from the start measures what is left of a parameter
-        dust = (part > 0) & ((part <= DUST * U * signal**0.5) | ((signal == 0) & (np.abs(theta) <= 1e-8 * size)))
+        left = (signal == 0) & (np.abs(theta) <= 1e-8 * self._sizes())
+        dust = (part > 0) & ((part <= DUST * U * signal**0.5) | left)
         dust &= (self.objective.lower <= 0) & (self.objective.upper >= 0)
         if not some(dust):
             return None

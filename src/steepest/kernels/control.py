@@ -106,6 +106,14 @@ class Controlled:
         """An integer of the control block as a double, in every lane."""
         return self.lanes.splat(self.builder.sitofp(self._control(place), DOUBLE))
 
+    def _unfit(self, *values: Value) -> Value:
+        """Whether any lane of any is not finite: a scalar."""
+        lanes, found = self.lanes, None
+        for value in values:
+            odd = lanes.is_nan(lanes.sub(value, value))
+            found = odd if found is None else lanes.either(found, odd)
+        return lanes.any(found)
+
     def _penalty(self, share: Value, parameter: Callable[[int], Value]) -> list[Value]:
         """Value and derivatives of the penalty, times its share; nothing where there is none."""
         penalty = self.steps.penalty

@@ -102,14 +102,6 @@ class _Step(Controlled):
         self.builder.branch(stop)
         self.builder.position_at_end(on)
 
-    def _unfit(self, *values: Value) -> Value:
-        """Whether any lane of any is not finite: a scalar."""
-        lanes, found = self.lanes, None
-        for value in values:
-            odd = lanes.is_nan(lanes.sub(value, value))
-            found = odd if found is None else lanes.either(found, odd)
-        return lanes.any(found)
-
     def _record(self, loss: Value, norm: Value) -> None:
         """Loss and gradient norm of a step, and theta where it is asked for."""
         builder, memory = self.builder, self.memory

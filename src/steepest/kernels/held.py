@@ -454,7 +454,7 @@ class HeldLoop(SumsLoop, Controlled):
         if rule.schedule is not None:
             self._stop_unless(self._fit(slots[-1]), [integer(RATE_UNFIT), *failed])
         new: list[list[Value]] = [[] for _ in self.outputs]
-        odd = None
+        proposed = []
         for j, (here, slope) in enumerate(zip(theta, gradient, strict=True)):
             names = {**self.names, "loss": loss, "theta": here, "g": slope}
             names |= {name: one[j] for (name, _), one in zip(rule.state, state, strict=True)}
@@ -463,15 +463,14 @@ class HeldLoop(SumsLoop, Controlled):
             left = self.steps.size - WIDTH * j
             if left < WIDTH:  # the lanes of no parameter
                 there[0] = lanes.select(lanes.where(range(left)), there[0], lanes.number(0.0))
-            wrong = lanes.is_nan(lanes.sub(there[0], there[0]))
-            odd = wrong if odd is None else lanes.either(odd, wrong)
+            proposed.append(there[0])
             if self.steps.bounded:
                 low, high = (bound[j] for bound in self.bounds)
                 there[0] = lanes.select(lanes.compare("<", there[0], low), low, there[0])
                 there[0] = lanes.select(lanes.compare(">", there[0], high), high, there[0])
             for values_of, value in zip(new, there, strict=True):
                 values_of.append(value)
-        self._stop_unless(builder.not_(lanes.any(odd)), [integer(PARAMETERS_NOT_FINITE), *failed])
+        self._stop_unless(builder.not_(self._unfit(*proposed)), [integer(PARAMETERS_NOT_FINITE), *failed])
         return [value for values_of in new for value in values_of]
 
     def _stop_unless(self, fine: Value, values: list[Value]) -> None:

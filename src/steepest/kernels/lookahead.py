@@ -89,10 +89,7 @@ class LookaheadLoop(HeldLoop):
                 total = self._plus(lanes.number(0.0), self.sums[0], 0, values, None)
                 loss, gradient = self._reduced(integer(1), total, [lanes.mul(slope, part) for part in x[k]])
                 self._note(builder.add(step, integer(k)), loss, gradient, theta)
-        odd = lanes.is_nan(lanes.sub(theta[0], theta[0]))
-        for part in theta[1:]:
-            odd = lanes.either(odd, lanes.is_nan(lanes.sub(part, part)))
-        return theta, builder.and_(whole, builder.not_(lanes.any(odd)))
+        return theta, builder.and_(whole, builder.not_(self._unfit(*theta)))
 
     def _rates(self, step: Value) -> tuple[list[Value], Value]:
         """The rates of ROWS steps, and whether all are fit."""
